@@ -1,0 +1,81 @@
+# `make` explains itself. Everything it needs goes into .venv, node_modules and .run of this folder.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+VENV := .venv
+PYTHON_SOURCES := shared services infra tests benchmarks examples
+PACKAGES := shared services/auth services/console services/gateway services/history services/presence infra/provision infra/dev
+SETUP_INPUTS := $(addsuffix /pyproject.toml,$(PACKAGES)) package-lock.json infra/dev/setup.sh
+COMPOSE := docker compose
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+##@ Use Warren
+
+run: $(VENV)/.installed-run ## set up what is missing and run everything here: broker, services, console (GATEWAYS=2 PORT=8000 CONSOLE_PORT=8080)
+	@exec python -m warren_dev.run
+
+token: $(VENV)/.installed-run ## print a connection token (USER=alice CHANNELS=chat:a,chat:b TTL=1h)
+	@WARREN_AUTH_TOKEN_HMAC_SECRET="$$(python -m warren_dev.token_secret)" \
+	  exec python -m warren_auth.token_command --user "$(USER)" --channels "$(CHANNELS)" --ttl "$(TTL)"
+
+trace: $(VENV)/.installed-run ## show the last publication's trace, from its publisher to the gateways (CONSOLE_PORT=8080)
+	@exec python -m warren_console.trace_command --url "http://127.0.0.1:$(or $(CONSOLE_PORT),8080)"
+
+##@ Work on Warren
+
+setup: $(VENV)/.installed-dev ## install all that checks and tests need
+
+check: static ## the quick part of the tests: style, types, import rules, generated docs, unit and contract tests
+	pytest -q -n auto -m "not broker and not e2e and not browser"
+
+test: static ## everything: `check`, then a real broker, the real services, the official SDKs and a browser
+	@infra/dev/chromium.sh
+	pytest
+
+bench: $(VENV)/.installed-dev ## measure, and print the table of budgets
+	@exec python -m benchmarks
+
+docs: $(VENV)/.installed-dev ## write the generated pages of docs/ anew
+	python -m warren_dev.reference
+
+lock: $(VENV)/.installed-dev ## write the dependency locks anew (LOCK="--upgrade" takes newer versions)
+	infra/dev/lock.sh $(LOCK)
+
+clean: ## remove what setting up and running left here: .venv, node_modules, .run
+	rm -rf $(VENV) node_modules .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+##@ Containers
+
+compose-env: .env ## make .env with random passwords for docker compose, unless there is one
+
+compose-up: .env ## build the images and start everything with docker compose
+	$(COMPOSE) up --build --detach --wait
+
+compose-down: ## stop it (the data stays; `docker compose down --volumes` removes that too)
+	$(COMPOSE) down
+
+help: ## show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+.PHONY: run token trace setup check test bench docs lock clean compose-env compose-up compose-down help static
+
+# --- how it is done -------------------------------------------------------------------------------
+
+static: $(VENV)/.installed-dev
+	ruff check .
+	ruff format --check .
+	mypy $(wildcard $(PYTHON_SOURCES))
+	lint-imports
+	python -m warren_dev.reference --check
+
+$(VENV)/.installed-run: requirements/run.txt $(SETUP_INPUTS)
+	@infra/dev/setup.sh run
+
+$(VENV)/.installed-dev: requirements/dev.txt $(SETUP_INPUTS)
+	@infra/dev/setup.sh dev
+
+.env:
+	@infra/compose/make-env.sh > .env.new && mv .env.new .env

@@ -1,0 +1,1 @@
+"""Measures Warren against its budgets."""

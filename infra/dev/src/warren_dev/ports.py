@@ -1,0 +1,76 @@
+"""TCP ports on loopback: is one free, and which ones does the private broker take."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from warren_dev.errors import SetupError
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPort:
+    """A port somebody will ask for, and the variable that moves it elsewhere."""
+
+    port: int
+    purpose: str
+    variable: str
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def check_free(wanted: Iterable[WantedPort]) -> None:
+    """Raise SetupError for the first port that is taken, or wanted twice."""
+    seen: dict[int, WantedPort] = {}
+    for each in wanted:
+        if each.port in seen:
+            raise SetupError(
+                f"port {each.port} is wanted for {seen[each.port].purpose} and for {each.purpose}: "
+                f"set {each.variable} to another port"
+            )
+        seen[each.port] = each
+        if not is_free(each.port):
+            raise SetupError(
+                f"port {each.port} ({each.purpose}) is in use by another program: set {each.variable} to a free port"
+            )
+
+
+def any_free() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def remembered_ports(file: Path, preferred: Mapping[str, int]) -> dict[str, int]:
+    """Return a free port for each name: the one of the last run, else the preferred one, else any.
+
+    The choice is kept in ``file``, so that URLs stay the same from run to run.
+    """
+    try:
+        before = {str(name): int(port) for name, port in json.loads(file.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        before = {}
+    chosen: dict[str, int] = {}
+    for name, default in preferred.items():
+        candidates = [port for port in (before.get(name, default), default) if port not in chosen.values()]
+        chosen[name] = next(filter(is_free, candidates), None) or any_free()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(chosen), "utf-8")
+    return chosen

@@ -1,0 +1,69 @@
+"""Which message travels where: who sends it, under which key, who receives it and what answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from warren_shared.contracts import auth, history, presence, rpc
+from warren_shared.contracts.envelope import Message
+from warren_shared.topology.catalogue import ControlKey, EventKey, ExchangeName, RpcKey, gateway_control_key
+
+CHANNEL_KEY: Final = "{channel key}"
+"""Stands for the routing key of any channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way of a message."""
+
+    message: type[Message]
+    exchange: ExchangeName
+    key: str
+    sender: str
+    receiver: str
+    replies: tuple[type[Message], ...] = ()
+    """What the receiver may answer with, to the request's ``reply_to``."""
+
+
+_ADMISSION: Final = (auth.Admitted, auth.Refused, rpc.Failed)
+
+ROUTES: Final = (
+    Route(auth.ConnectRequest, ExchangeName.RPC, RpcKey.AUTH_CONNECT, "gateway", "auth", _ADMISSION),
+    Route(auth.RefreshRequest, ExchangeName.RPC, RpcKey.AUTH_REFRESH, "gateway", "auth", _ADMISSION),
+    Route(
+        history.ReadRequest,
+        ExchangeName.RPC,
+        RpcKey.HISTORY_READ,
+        "gateway",
+        "history",
+        (history.Page, rpc.Failed),
+    ),
+    Route(presence.Joined, ExchangeName.PRESENCE, CHANNEL_KEY, "gateway", "presence"),
+    Route(presence.Left, ExchangeName.PRESENCE, CHANNEL_KEY, "gateway", "presence"),
+    Route(presence.Snapshot, ExchangeName.PRESENCE, CHANNEL_KEY, "gateway", "presence"),
+    Route(
+        presence.Query,
+        ExchangeName.PRESENCE,
+        CHANNEL_KEY,
+        "gateway",
+        "presence",
+        (presence.Members, presence.Stats, rpc.Failed),
+    ),
+    Route(presence.Heartbeat, ExchangeName.EVENTS, EventKey.GATEWAY_HEARTBEAT, "gateway", "presence"),
+    Route(presence.Stopped, ExchangeName.EVENTS, EventKey.GATEWAY_STOPPED, "gateway", "presence"),
+    Route(presence.Synced, ExchangeName.EVENTS, EventKey.GATEWAY_SYNCED, "gateway", "presence"),
+    Route(presence.SnapshotRequest, ExchangeName.CONTROL, ControlKey.ALL_PRESENCE, "presence", "gateway"),
+    Route(presence.SnapshotRequest, ExchangeName.CONTROL, gateway_control_key("{id}"), "presence", "gateway"),
+)
+"""Every way a message between services takes. Publications are no such messages: see docs/backends.md."""
+
+
+def routes_of(message: type[Message]) -> list[Route]:
+    """Return the ways ``message`` takes as a request or an event."""
+    return [route for route in ROUTES if route.message is message]
+
+
+def answered_by(message: type[Message]) -> list[Route]:
+    """Return the ways that ``message`` answers."""
+    return [route for route in ROUTES if message in route.replies]

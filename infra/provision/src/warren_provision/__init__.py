@@ -1,0 +1,1 @@
+"""Prepares a RabbitMQ for Warren: virtual host, users, topology."""

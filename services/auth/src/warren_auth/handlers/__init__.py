@@ -1,0 +1,1 @@
+"""What auth does with the requests it is sent."""

@@ -1,0 +1,34 @@
+"""Auth's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from warren_auth.handlers.requests import RequestHandler
+from warren_shared.observability.metrics import AnyReading, HistogramReading, MetricSpec, Reading
+
+REQUESTS: Final = MetricSpec(
+    "warren_auth_requests",
+    "counter",
+    "Requests decided, by method and outcome. Many invalid_token: a backend signs with another secret.",
+    ("method", "outcome"),
+)
+REJECTED: Final = MetricSpec(
+    "warren_auth_requests_rejected", "counter", "Requests that could not be read; the log says why."
+)
+SECONDS: Final = MetricSpec("warren_auth_decision_seconds", "histogram", "How long decisions took, in seconds.")
+
+CATALOGUE: Final = (REQUESTS, REJECTED, SECONDS)
+
+
+def collector(handler: RequestHandler) -> Callable[[], Iterable[AnyReading]]:
+    """Return the function that reads all metrics."""
+
+    def collect() -> Iterable[AnyReading]:
+        for (method, outcome), count in handler.decisions.items():
+            yield Reading(REQUESTS, count, (method, outcome.value))
+        yield Reading(REJECTED, handler.rejected)
+        yield HistogramReading(SECONDS, handler.seconds)
+
+    return collect

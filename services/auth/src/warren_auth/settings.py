@@ -1,0 +1,70 @@
+"""What auth can be told, from the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from warren_auth.domain.tokens import SecretError, TokenRules, TokenVerifier
+from warren_shared.runtime.errors import StartupError
+from warren_shared.runtime.settings import ServiceSettings, service_config
+
+SECRET_VARIABLE: Final = "WARREN_AUTH_TOKEN_HMAC_SECRET"  # noqa: S105 - a variable's name
+_HOW_TO_MAKE_ONE: Final = "make one with: openssl rand -hex 32"
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Algorithms = Annotated[
+    tuple[Literal["HS256", "HS384", "HS512"], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+]
+
+
+class AuthSettings(ServiceSettings):
+    """Settings of auth, read as ``WARREN_AUTH_<FIELD>``."""
+
+    model_config = service_config("auth")
+
+    ops_port: int = Field(9111, ge=0, le=65535, description="Port of /metrics, /livez and /readyz.")
+    token_hmac_secret: SecretStr = Field(
+        SecretStr(""), description="The secret connection tokens are signed with, 32 bytes at least. Required."
+    )
+    token_hmac_secret_previous: SecretStr = Field(
+        SecretStr(""), description="The secret before it: still accepted, while a new one is brought in."
+    )
+    token_algorithms: Algorithms = Field(
+        ("HS256", "HS384", "HS512"), description="Signature algorithms accepted, separated by commas."
+    )
+    token_audience: str = Field("", description="The aud claim a token must have; empty: any will do.")
+    token_issuer: str = Field("", description="The iss claim a token must have; empty: any will do.")
+    token_max_bytes: int = Field(16_384, ge=256, le=1_048_576, description="Longest token accepted.")
+    max_channels: int = Field(128, ge=0, description="Most channels a token may subscribe its connection to.")
+    allow_anonymous: bool = Field(False, description="Admit clients that bring no token, as the anonymous user.")
+    concurrency: int = Field(64, ge=1, le=1024, description="Requests taken from the broker at a time.")
+
+    @property
+    def token_rules(self) -> TokenRules:
+        """What is asked of tokens."""
+        return TokenRules(
+            algorithms=self.token_algorithms,
+            audience=self.token_audience,
+            issuer=self.token_issuer,
+            max_bytes=self.token_max_bytes,
+        )
+
+
+def verifier_of(settings: AuthSettings) -> TokenVerifier:
+    """Return the token verifier. Raises StartupError where a secret is missing or cannot be used."""
+    secret = settings.token_hmac_secret.get_secret_value()
+    previous = settings.token_hmac_secret_previous.get_secret_value()
+    if not secret:
+        raise StartupError(f"{SECRET_VARIABLE} is not set: {_HOW_TO_MAKE_ONE}")
+    try:
+        return TokenVerifier([secret, previous] if previous else [secret], settings.token_rules)
+    except SecretError as error:
+        where = f"{SECRET_VARIABLE} (or its _PREVIOUS)" if previous else SECRET_VARIABLE
+        raise StartupError(f"{where} {error}; {_HOW_TO_MAKE_ONE}") from None

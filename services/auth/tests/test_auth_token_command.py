@@ -1,0 +1,109 @@
+"""The token command: prints a token that auth accepts, or one line about what is wrong."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from warren_auth.domain.claims import Claims
+from warren_auth.domain.tokens import TokenRules, TokenVerifier
+from warren_auth.token_command import main
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARREN_AUTH_TOKEN_HMAC_SECRET", SECRET)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, rules: TokenRules | None = None) -> Claims:
+    assert main(arguments) == 0
+    (token,) = capsys.readouterr().out.splitlines()
+    return TokenVerifier([SECRET], rules or TokenRules()).verify(token, time.time())
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    return shown.err.splitlines()[-1]
+
+
+def test_a_token_lasts_an_hour_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    claims = printed(capsys, "--user", "alice")
+
+    assert claims.user == "alice"
+    assert claims.expires == pytest.approx(time.time() + 3600, abs=30)
+    assert (claims.info, claims.channels) == (None, ())
+
+
+def test_channels_info_and_time_can_be_told(capsys: pytest.CaptureFixture[str]) -> None:
+    claims = printed(capsys, "--user", "alice", "--channels", "a, chat:b", "--info", '{"name": "Ann"}', "--ttl", "90s")
+
+    assert claims.channels == ("a", "chat:b")
+    assert claims.info == '{"name":"Ann"}'
+    assert claims.expires == pytest.approx(time.time() + 90, abs=30)
+
+
+def test_empty_arguments_are_as_if_not_given(capsys: pytest.CaptureFixture[str]) -> None:
+    claims = printed(capsys, "--user", "", "--channels", "", "--info", "", "--ttl", "")
+
+    assert claims.user == ""
+    assert claims.channels == ()
+    assert claims.expires == pytest.approx(time.time() + 3600, abs=30)
+
+
+def test_ttl_zero_is_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--user", "alice", "--ttl", "0").expires is None
+
+
+def test_a_falsy_info_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--user", "alice", "--info", "0").info == "0"
+
+
+def test_what_auth_requires_is_in_the_token(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARREN_AUTH_TOKEN_AUDIENCE", "warren")
+    monkeypatch.setenv("WARREN_AUTH_TOKEN_ISSUER", "backend")
+
+    assert printed(capsys, "--user", "alice", rules=TokenRules(audience="warren", issuer="backend")).user == "alice"
+
+
+def test_the_secret_may_be_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WARREN_AUTH_TOKEN_HMAC_SECRET")
+    file = tmp_path / "secret"
+    file.write_text(SECRET + "\n")
+
+    assert printed(capsys, "--user", "alice", "--secret-file", str(file)).user == "alice"
+
+
+def test_a_missing_secret_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WARREN_AUTH_TOKEN_HMAC_SECRET")
+
+    assert "no secret: set WARREN_AUTH_TOKEN_HMAC_SECRET" in refused(capsys, "--user", "alice")
+    assert "No such file" in refused(capsys, "--user", "alice", "--secret-file", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "about"),
+    [
+        (("--info", "{"), "--info"),
+        (("--ttl", "soon"), "--ttl"),
+        (("--ttl", "-5"), "--ttl"),
+        (("--channels", "chat:*"), "--channels"),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], about: str
+) -> None:
+    assert about in refused(capsys, "--user", "alice", *arguments)

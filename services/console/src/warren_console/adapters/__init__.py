@@ -1,0 +1,1 @@
+"""The console's HTTP side: the page, its configuration, development tokens and the OTLP receiver."""

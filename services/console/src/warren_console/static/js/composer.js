@@ -1,0 +1,88 @@
+// The composer: data for the selected channel, checked before it is sent.
+
+import { byId, oncePerFrame } from "./dom.js";
+import { explain } from "./codes.js";
+import { duration } from "./format.js";
+import { parseTyped } from "./json-text.js";
+
+const BURST = 20;
+
+export class Composer {
+  #session;
+  #payload = byId("payload");
+  #touched = false;
+  #channel = null;
+
+  constructor(session) {
+    this.#session = session;
+    byId("composer").addEventListener("submit", (event) => this.#submit(event, 1));
+    byId("burst").addEventListener("click", (event) => this.#submit(event, BURST));
+    this.#payload.addEventListener("input", () => this.#check());
+    this.#payload.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#submit(event, 1);
+    });
+    const draw = oncePerFrame(() => this.#draw());
+    session.channelsChanged.add((channel) => (!channel || channel === session.selected) && draw());
+    session.changed.add(draw);
+  }
+
+  #draw() {
+    const { selected, state, user } = this.#session;
+    byId("composer").hidden = !selected;
+    if (!selected) return;
+    for (const id of ["publish", "burst"]) byId(id).disabled = state !== "connected";
+    if (!this.#touched) this.#payload.value = JSON.stringify({ text: `Hello from ${user || "the console"}` });
+    if (selected === this.#channel) return;
+    this.#channel = selected;
+    const readOnly = selected.namespace?.publish === false;
+    this.#say(readOnly ? `Namespace ${selected.namespace.name} does not let subscribers publish.` : "");
+  }
+
+  #check() {
+    this.#touched = true;
+    const { problem } = parseTyped(this.#payload.value);
+    this.#payload.setAttribute("aria-invalid", String(Boolean(problem)));
+    this.#say(problem ?? "", problem ? "bad" : "");
+  }
+
+  async #submit(event, copies) {
+    event.preventDefault();
+    const channel = this.#session.selected;
+    const { value, problem } = parseTyped(this.#payload.value);
+    if (problem || !channel) {
+      this.#say(problem ?? "Choose a channel first.", "bad");
+      this.#payload.focus();
+      return;
+    }
+    const sends = Array.from({ length: copies }, (_, i) => this.#session.publish(channel.name, this.#stamped(value, i, copies)));
+    const outcomes = await Promise.allSettled(sends);
+    this.#report(outcomes, channel.name);
+  }
+
+  #stamped(value, index, copies) {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    return {
+      ...value,
+      ...(copies > 1 ? { n: index + 1 } : {}),
+      ...(byId("stamp").checked ? { sent_at: Date.now() } : {}),
+    };
+  }
+
+  #report(outcomes, name) {
+    const refused = outcomes.filter(({ status }) => status === "rejected");
+    if (refused.length) {
+      const some = refused.length < outcomes.length ? `${refused.length} of ${outcomes.length}: ` : "";
+      this.#say(`Not published to ${name}: ${some}${explain(refused[0].reason)}`, "bad");
+      return;
+    }
+    const slowest = Math.max(...outcomes.map(({ value }) => value));
+    const what = outcomes.length > 1 ? `All ${outcomes.length} confirmed` : "Confirmed";
+    this.#say(`${what} in ${duration(slowest)}`, "good");
+  }
+
+  #say(text, tone = "") {
+    const status = byId("composer-status");
+    status.textContent = text;
+    status.className = `composer-status ${tone}`;
+  }
+}

@@ -1,0 +1,1 @@
+"""What connects the gateway to sockets and to the bus."""

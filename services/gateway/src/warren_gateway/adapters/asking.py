@@ -1,0 +1,88 @@
+"""Asks the other services on behalf of sessions and brings back the answers as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, assert_never
+
+import structlog
+
+from warren_gateway.domain.effects import (
+    Ask,
+    AskConnect,
+    AskHistory,
+    AskPresence,
+    AskPresenceStats,
+    AskPublish,
+    AskRefresh,
+)
+from warren_gateway.domain.events import Answered, ConnectAnswered, Event, RefreshAnswered
+from warren_gateway.domain.requests import Publish, Published
+from warren_gateway.ports import RequestFailedError, Services, ServiceUnavailableError
+from warren_shared.contracts.auth import Admitted, Refused
+from warren_shared.contracts.codes import ErrorCode, Errors
+from warren_shared.runtime.clock import Clock
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Asking:
+    """One task for each question. Questions are put in the order in which ``ask`` is called."""
+
+    def __init__(self, services: Services, tasks: asyncio.TaskGroup, clock: Clock) -> None:
+        """``tasks`` owns the tasks; none of them ends with an exception."""
+        self._services, self._tasks, self._clock = services, tasks, clock
+
+    def ask(self, ask: Ask, answer: Callable[[Event], None]) -> None:
+        """Ask, and call ``answer`` once, in a later loop turn."""
+        self._tasks.create_task(self._ask(ask, answer))
+
+    async def _ask(self, ask: Ask, answer: Callable[[Event], None]) -> None:
+        event = await self._event(ask)
+        try:
+            answer(event)
+        except Exception:  # noqa: BLE001 - a mistake here must not end the task group, and with it the gateway
+            _log.exception("answer_not_taken", answer=type(event).__name__)
+
+    async def _event(self, ask: Ask) -> Event:
+        services = self._services
+        match ask:
+            case AskConnect(request):
+                answer = await _attempt(services.connect(request))
+                return ConnectAnswered(answer, self._ttl(answer))
+            case AskRefresh(number, refresh):
+                answer = await _attempt(services.refresh(refresh))
+                return RefreshAnswered(number, answer, self._ttl(answer))
+            case AskPublish(number, publication):
+                return Answered(number, await _attempt(self._publish(publication)))
+            case AskPresence(number, channel):
+                return Answered(number, await _attempt(services.presence(channel)))
+            case AskPresenceStats(number, channel):
+                return Answered(number, await _attempt(services.presence_stats(channel)))
+            case AskHistory(number, read):
+                return Answered(number, await _attempt(services.history(read)))
+            case _:
+                assert_never(ask)
+
+    async def _publish(self, publication: Publish) -> Published:
+        await self._services.publish(publication)
+        return Published()
+
+    def _ttl(self, answer: Admitted | Refused | ErrorCode) -> float | None:
+        if not isinstance(answer, Admitted) or answer.expire_at is None:
+            return None
+        return answer.expire_at - self._clock.now()
+
+
+async def _attempt(question: Awaitable[T]) -> T | ErrorCode:
+    try:
+        return await question
+    except RequestFailedError as failure:
+        return failure.error
+    except ServiceUnavailableError:
+        return Errors.INTERNAL
+    except Exception:  # noqa: BLE001 - likewise; the client is owed an answer
+        _log.exception("service_call_failed")
+        return Errors.INTERNAL

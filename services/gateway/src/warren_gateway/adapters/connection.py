@@ -1,0 +1,282 @@
+"""One connection: performs what its session wants, and is what the fan-out writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, Protocol, assert_never
+
+from warren_gateway.adapters.connections import Connections
+from warren_gateway.domain.commands import Command, method_of
+from warren_gateway.domain.effects import (
+    AskConnect,
+    AskHistory,
+    AskPresence,
+    AskPresenceStats,
+    AskPublish,
+    AskRefresh,
+    Close,
+    Effect,
+    EndSubscription,
+    Send,
+    StartSubscription,
+    WakeAt,
+)
+from warren_gateway.domain.events import (
+    CloseRequested,
+    CommandReceived,
+    Event,
+    GarbageReceived,
+    Opened,
+    SubscribeAnswered,
+    SubscriptionEnded,
+    TimeElapsed,
+    TransportClosed,
+)
+from warren_gateway.domain.protocol import UndecodableError, UnencodableError
+from warren_gateway.domain.replies import ConnectReply, ErrorReply, Reply
+from warren_gateway.domain.requests import Subscribed
+from warren_gateway.domain.session import Session
+from warren_gateway.domain.timers import UNSCHEDULED
+from warren_gateway.ports import Framing
+from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Unsubscribe
+
+
+class Link(Protocol):
+    """The transport under a connection."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Take framed bytes, without waiting; a buffer that grows too long is the connection's
+        ``overflowed``.
+        """
+
+    def close(self, disconnect: Disconnect) -> None:
+        """Tell the client why, and expect it to go."""
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+
+    def resume(self) -> None:
+        """Go on handing over messages: the connection is ready again."""
+
+
+def _drop(_packed: bytes) -> None:
+    """Take the place of a write to a connection that is over."""
+
+
+class _Gone:
+    """The link of a connection whose transport is gone."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        return _drop
+
+    def close(self, disconnect: Disconnect) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+
+_GONE: Final = _Gone()
+
+
+class Connection:
+    """Between a session and its link. A Subscriber of the gateway's ports."""
+
+    __slots__ = ("_commands", "_held", "_link", "_outbox", "_session", "_slot", "_within", "client", "framing", "write")
+
+    def __init__(self, client: str, framing: Framing, link: Link, within: Connections) -> None:
+        self.client, self.framing = client, framing
+        self.write: Callable[[bytes], None] = self._hold
+        """The transport's own write from the connect reply on, so that a delivery costs no call here."""
+        self._link, self._within = link, within
+        self._session = Session(client, within.rules)
+        self._commands: Iterator[Command] | None = None
+        """What is left of a message whose commands cannot all be taken yet."""
+        self._held: bytearray | None = None
+        """What the fan-out wrote before the connect reply."""
+        self._outbox: list[bytes] | None = None
+        """Replies that will be framed together; None where each is written at once."""
+        self._slot = UNSCHEDULED
+
+    def open(self, traceparent: str | None) -> None:
+        """Begin; to be called once, first."""
+        self._within.add(self)
+        self._feed(Opened(traceparent))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a message may be received now; when it may again, the link's ``resume`` is called."""
+        return self._commands is None and self._session.accepting
+
+    def receive(self, message: bytes) -> None:
+        """Take a client's message. Must be ``ready``."""
+        self._commands = self._within.codec.decode(message)
+        self._take_commands()
+
+    def feed(self, event: Event) -> None:
+        """Take anything else that happened, unless the connection is over."""
+        if not self._session.closed:
+            self._feed(event)
+            self._take_commands()
+            if self.ready:
+                self._link.resume()
+
+    def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
+        """Tell the client that its subscription ended; it is out of the fan-out already."""
+        self.feed(SubscriptionEnded(channel, reason))
+
+    def overflowed(self) -> None:
+        """Too much waits to be read by the client. Closes in the next loop turn, not in the midst
+        of a pass of the fan-out, which called this by writing.
+        """
+        self.write = _drop
+        self._within.call_soon(partial(self.feed, CloseRequested(Disconnects.SLOW)))
+
+    def wake(self) -> None:
+        """The time asked for has come."""
+        self._slot = UNSCHEDULED
+        if self._session.closed:
+            self._within.counters.cut += 1
+            self.cut()
+        else:
+            self.feed(TimeElapsed())
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self._link.abort()
+
+    def leaving(self) -> None:
+        """The client goes. What is still to be written has a deadline."""
+        self.write = _drop
+        if not self._session.closed:
+            self._feed(TransportClosed())
+            self._give_time_to_close()
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        self.leaving()
+        self._commands = self._held = None
+        self._link = _GONE  # no cycle is left for the garbage collector to find
+        self._unschedule()
+        self._within.remove(self)
+
+    def _feed(self, event: Event) -> None:
+        for effect in self._session.feed(event, self._within.monotonic()):
+            try:
+                self._perform(effect)
+            except UnencodableError as error:
+                self._within.log.reply_not_encoded(self.client, str(error))
+                if not self._session.closed:
+                    # The client would wait for ever. What else was to be done is undone by the close.
+                    self._feed(CloseRequested(Disconnects.INTERNAL))
+                    return
+
+    def _take_commands(self) -> None:
+        """Feed what commands wait and may be taken; their replies leave together."""
+        if self._commands is None or self._outbox is not None:
+            return
+        self._outbox = []
+        while self._commands is not None and self._session.accepting:
+            self._take_command(self._commands)
+        self._flush()
+
+    def _take_command(self, commands: Iterator[Command]) -> None:
+        try:
+            command = next(commands, None)
+        except UndecodableError:
+            self._commands = None
+            self._feed(GarbageReceived())
+            return
+        if command is None:
+            self._commands = None
+            return
+        self._within.counters.commands[method_of(command.request)] += 1
+        self._feed(CommandReceived(command))
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(reply):
+                self._send(reply)
+            case StartSubscription(request):
+                # A subscription that failed at once may have closed the session meanwhile.
+                if not self._session.closed:
+                    self._within.channels.subscribe(request, self, partial(self._answered, request.channel))
+            case EndSubscription(channel):
+                self._within.channels.unsubscribe(channel, self)
+            case WakeAt(time):
+                self._unschedule()
+                self._slot = self._within.wheel.schedule(self, time)
+            case Close(disconnect):
+                self._close(disconnect)
+            case AskConnect() | AskRefresh() | AskPublish() | AskPresence() | AskPresenceStats() | AskHistory():
+                self._within.asking.ask(effect, self.feed)
+            case _:
+                assert_never(effect)
+
+    def _answered(self, channel: str, answer: Subscribed | ErrorCode) -> None:
+        self.feed(SubscribeAnswered(channel, answer))
+
+    def _send(self, reply: Reply) -> None:
+        if isinstance(reply, ErrorReply):
+            self._within.counters.error_replies[reply.error.code] += 1
+            self._within.log.command_refused(self.client, reply.id, reply.error)
+        encoded = self._within.codec.encode(reply)
+        if self._outbox is not None:
+            self._outbox.append(encoded)
+        else:
+            self._link.write(self.framing.pack((encoded,)))
+        if isinstance(reply, ConnectReply):
+            self._let_through()
+
+    def _let_through(self) -> None:
+        """The client has its connect reply: what was written meanwhile follows, and all else directly."""
+        self._flush_outbox()
+        held, self._held = self._held, None
+        self.write = self._link.write
+        if held:
+            self.write(bytes(held))
+
+    def _hold(self, packed: bytes) -> None:
+        """Write, or hold back what would reach the client before its connect reply."""
+        if not self._session.connecting:
+            if self.write is not _drop:
+                self._link.write(packed)
+            return
+        if self._held is None:
+            self._held = bytearray()
+        self._held += packed
+        if len(self._held) > self._within.limits.write_buffer:
+            self._held = None
+            self.overflowed()
+
+    def _flush(self) -> None:
+        self._flush_outbox()
+        self._outbox = None
+
+    def _flush_outbox(self) -> None:
+        if self._outbox:
+            replies, self._outbox = self._outbox, []
+            self._link.write(self.framing.pack(replies))
+
+    def _close(self, disconnect: Disconnect) -> None:
+        self._flush_outbox()
+        self.write, self._commands, self._held = _drop, None, None
+        self._within.counters.disconnects[disconnect.code] += 1
+        self._within.log.client_disconnected(self.client, disconnect)
+        self._give_time_to_close()
+        self._link.close(disconnect)
+
+    def _give_time_to_close(self) -> None:
+        self._unschedule()
+        self._slot = self._within.wheel.schedule(self, self._within.monotonic() + self._within.limits.close_timeout)
+
+    def _unschedule(self) -> None:
+        if self._slot != UNSCHEDULED:
+            self._within.wheel.cancel(self, self._slot)
+            self._slot = UNSCHEDULED

@@ -1,0 +1,117 @@
+"""All connections of a gateway, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from warren_gateway.adapters.asking import Asking
+from warren_gateway.adapters.client_log import ClientLog
+from warren_gateway.domain.events import CloseRequested
+from warren_gateway.domain.protocol import JsonCodec
+from warren_gateway.domain.rules import SessionRules
+from warren_gateway.domain.timers import TimerWheel
+from warren_gateway.ports import Channels
+from warren_gateway.socket_metrics import SocketCounters
+from warren_shared.contracts.codes import Disconnects
+
+if TYPE_CHECKING:
+    from warren_gateway.adapters.connection import Connection
+
+_TICK: Final = 0.25
+"""Seconds by which a ping or a deadline may come late."""
+_SHUTDOWN_SLICE: Final = 0.05
+"""Seconds between two batches of clients that are sent away."""
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds of one connection."""
+
+    write_buffer: int = 1_048_576
+    """Bytes that may wait for a client that does not read."""
+    close_timeout: float = 3.0
+    """Seconds a client has to answer a close."""
+
+
+class Connections:
+    """The open connections and their surroundings."""
+
+    def __init__(
+        self,
+        rules: SessionRules,
+        channels: Channels,
+        asking: Asking,
+        counters: SocketCounters,
+        limits: ConnectionLimits,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.rules, self.channels, self.asking = rules, channels, asking
+        self.counters, self.limits, self.monotonic = counters, limits, monotonic
+        self.codec = JsonCodec()
+        self.log = ClientLog(monotonic)
+        self.call_soon = asyncio.get_running_loop().call_soon
+        self.wheel: TimerWheel[Connection] = TimerWheel(_TICK, monotonic())
+        self._open: set[Connection] = set()
+        self._all_closed = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
+    def add(self, connection: Connection) -> None:
+        self._open.add(connection)
+        self.counters.accepted += 1
+
+    def remove(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            self._all_closed.set()
+
+    async def keep_time(self) -> None:
+        """Wake connections whose time has come, until cancelled."""
+        while True:
+            await asyncio.sleep(self.wheel.tick)
+            for connection in self.wheel.advance(self.monotonic()):
+                try:
+                    connection.wake()
+                except Exception:  # noqa: BLE001 - one connection's mistake must not stop the time of the others
+                    _log.exception("connection_not_woken", client=connection.client)
+
+    async def send_away(self, window: float, deadline: float) -> None:
+        """Close all connections, a batch at a time so that they do not come back all at once.
+
+        It takes ``window`` seconds if there are enough of them; whoever is left after ``deadline``
+        is cut. No new connection may come meanwhile.
+        """
+        _log.info("clients_sent_away", connections=len(self), window=window)
+        try:
+            async with asyncio.timeout(deadline):
+                waiting = list(self._open)
+                batches = max(1, int(window / _SHUTDOWN_SLICE))
+                size = max(1, -(-len(waiting) // batches))
+                for start in range(0, len(waiting), size):
+                    for connection in waiting[start : start + size]:
+                        connection.feed(CloseRequested(Disconnects.SHUTDOWN))
+                    await asyncio.sleep(_SHUTDOWN_SLICE if window else 0)
+                await self._until_all_closed()
+        except TimeoutError:
+            await self._cut()
+
+    async def _until_all_closed(self) -> None:
+        while self._open:
+            self._all_closed.clear()
+            await self._all_closed.wait()
+
+    async def _cut(self) -> None:
+        _log.warning("clients_cut", connections=len(self))
+        for connection in list(self._open):
+            self.counters.cut += 1
+            connection.cut()
+        async with asyncio.timeout(1.0):
+            await self._until_all_closed()

@@ -1,0 +1,80 @@
+"""Wires the bus side of the gateway: what the socket side sees of it are two ports."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from warren_gateway.adapters.inbox import GatewayInbox
+from warren_gateway.adapters.services import BusServices
+from warren_gateway.bus_metrics import BusMetrics
+from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.handlers.channels import LocalChannels
+from warren_gateway.handlers.counts import BusCounts
+from warren_gateway.handlers.dead_letters import DeadLetters
+from warren_gateway.handlers.delivery_spans import DeliverySpans
+from warren_gateway.handlers.loop_watch import watch_loop
+from warren_gateway.handlers.presence import PresenceReporter
+from warren_gateway.identity import GatewayIdentity
+from warren_gateway.ports import Channels, Services
+from warren_shared.runtime.service import Context
+
+TICK_SECONDS: Final = 1.0
+
+
+@asynccontextmanager
+async def bus_side(
+    context: Context, options: BusSideOptions, identity: GatewayIdentity
+) -> AsyncIterator[tuple[Channels, Services]]:
+    """Set the bus side up; it works once the bus runs.
+
+    Leave the block when all connections are closed and before the bus stops: then presence is told
+    the rest, and that this gateway is gone.
+    """
+    loop = asyncio.get_running_loop()
+    counts = BusCounts()
+    presence = PresenceReporter(context.bus, identity, options)
+    services = BusServices(context.bus, context.tracing, options, reported=presence.reported)
+    dead_letters = DeadLetters(
+        context.bus, counts, per_second=options.dead_letters_per_second, monotonic=context.clock.monotonic
+    )
+    channels = LocalChannels(
+        context.namespaces.current,
+        options=options,
+        counts=counts,
+        read_page=services.history,
+        presence=presence,
+        dead_letter=dead_letters,
+        observer=DeliverySpans(context.tracing, counts.fanout_seconds),
+        tracing=context.tracing,
+        defer=loop.call_soon,
+        spawn=context.tasks.create_task,
+        monotonic=context.clock.monotonic,
+        random=random.random,
+    )
+    inbox = GatewayInbox(identity.gateway, channels, presence, dead_letters, bind_deadline=options.bind_deadline)
+    context.bus.open_inbox(inbox, max_length=options.inbox_length)
+    context.namespaces.subscribe(channels.use)
+    context.ops.add_metrics(BusMetrics(counts, channels, presence).collect)
+    works: list[Coroutine[Any, Any, None]] = [
+        channels.binder.run(),
+        presence.run(),
+        _keep_ticking(channels),
+        watch_loop(counts, context.clock.monotonic),
+    ]
+    for work in works:
+        context.tasks.create_task(work)
+    try:
+        yield channels, services
+    finally:
+        await presence.drain()
+        inbox.close()
+
+
+async def _keep_ticking(channels: LocalChannels) -> None:
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        channels.tick()

@@ -1,0 +1,1 @@
+"""What the gateway decides: pure code, the time passed in."""

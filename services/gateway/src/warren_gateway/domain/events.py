@@ -1,0 +1,106 @@
+"""What happens to a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warren_gateway.domain.commands import Command
+from warren_gateway.domain.requests import Published, Subscribed
+from warren_shared.contracts.auth import Admitted, Refused
+from warren_shared.contracts.codes import Disconnect, ErrorCode, Unsubscribe
+from warren_shared.contracts.history import Page
+from warren_shared.contracts.presence import Members, Stats
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The transport stands."""
+
+    traceparent: str | None = None
+    """As the client's upgrade request brought it: untrusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceived:
+    """The client asks for something."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageReceived:
+    """The client sent what is no command."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectAnswered:
+    """Auth decided on the connect command; an ErrorCode says that it could not."""
+
+    answer: Admitted | Refused | ErrorCode
+    ttl: float | None = None
+    """Seconds from now to ``Admitted.expire_at``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAnswered:
+    """Auth decided on a refresh command; an ErrorCode says that it could not."""
+
+    id: int
+    answer: Admitted | Refused | ErrorCode
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeAnswered:
+    """A started subscription stands, or failed."""
+
+    channel: str
+    answer: Subscribed | ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The outcome of a publish, presence, presence_stats or history command."""
+
+    id: int
+    answer: Published | Members | Stats | Page | ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEnded:
+    """The bus side ended a subscription; it is out of the fan-out already."""
+
+    channel: str
+    reason: Unsubscribe
+
+
+@dataclass(frozen=True, slots=True)
+class TimeElapsed:
+    """The time a WakeAt effect asked for has come, or is past."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequested:
+    """The server has a reason to close the connection."""
+
+    disconnect: Disconnect
+
+
+@dataclass(frozen=True, slots=True)
+class TransportClosed:
+    """The transport is gone."""
+
+
+Event = (
+    Opened
+    | CommandReceived
+    | GarbageReceived
+    | ConnectAnswered
+    | RefreshAnswered
+    | SubscribeAnswered
+    | Answered
+    | SubscriptionEnded
+    | TimeElapsed
+    | CloseRequested
+    | TransportClosed
+)

@@ -1,0 +1,172 @@
+"""What is still to be reported to presence, in order and bounded.
+
+Changes that find no room, or may have been lost on their way, are not repeated: their channels are
+reported whole instead, as they are once everything before has been reported.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from warren_gateway.domain.presence_table import PresenceTable, Room
+from warren_shared.contracts.presence import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A member joined or left."""
+
+    channel: str
+    member: Member
+    announce: bool
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRoom:
+    """Everyone in a channel; replaces what was reported of it."""
+
+    room: Room
+    sync: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncEnd:
+    """All rooms of a sync were reported."""
+
+    sync: str
+
+
+Report = Change | WholeRoom | SyncEnd
+
+
+class _Sync:
+    """Rooms still to be reported, as they were at one moment."""
+
+    __slots__ = ("answers", "id", "rooms")
+
+    def __init__(self, identifier: str, rooms: Sequence[Room], *, answers: bool) -> None:
+        self.id, self.answers = identifier, answers
+        self.rooms: Iterator[Room] = iter(rooms)
+
+
+class PresenceOutbox:
+    """Holds at most ``changes`` changes and ``syncs`` requested syncs; ``prefix`` begins the ids of
+    syncs nobody requested.
+    """
+
+    def __init__(self, table: PresenceTable, *, changes: int, syncs: int, prefix: str) -> None:
+        self._table, self._most_changes, self._most_syncs, self._prefix = table, changes, syncs, prefix
+        self._queue: deque[Change | _Sync] = deque()
+        self._changes = 0
+        self._requested: dict[str, _Sync] = {}
+        self._unreported: set[str] = set()
+        self._queued = self._settled = 0
+        """Changes that were ever put in the queue, and those of them that were confirmed or lost."""
+        self._latest: dict[str, int] = {}
+        """By channel: the number of its latest change that is neither."""
+        self._missing: set[str] = set()
+        """Channels that presence does not know to be as they are, until they were reported whole."""
+        self._own_syncs = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._queue or self._unreported)
+
+    def change(self, change: Change) -> None:
+        """Have a change reported, or its channel if there is no room."""
+        if self._changes >= self._most_changes:
+            self._miss(change.channel)
+            return
+        self._changes += 1
+        self._queue.append(change)
+        self._queued += 1
+        self._latest[change.channel] = self._queued
+
+    def mark(self, channel: str) -> int:
+        """Return what ``reported`` is to be asked with: it stands for all changes of the channel until now."""
+        return self._latest.get(channel, 0)
+
+    def reported(self, channel: str, mark: int) -> bool:
+        """Whether the channel's changes up to ``mark`` were confirmed, one by one or in a whole room."""
+        return self._settled >= mark and channel not in self._missing
+
+    def answer(self, sync: str) -> None:
+        """Have all rooms reported for a request; the oldest request is dropped if there are too many."""
+        while len(self._requested) >= self._most_syncs:
+            self._queue.remove(self._requested.pop(next(iter(self._requested))))
+        self._begin(sync)
+
+    def report_all(self) -> None:
+        """Have all rooms reported of our own accord."""
+        self._unreported.update(room.channel for room in self._table.rooms())
+
+    def take(self, at_most: int) -> list[Report]:
+        """Return what to report next; then say to ``confirmed`` or ``lost`` what became of it."""
+        if not self._queue and self._unreported:
+            self._own_syncs += 1
+            rooms = self._table.rooms(sorted(self._unreported))
+            self._queue.append(_Sync(f"{self._prefix}.{self._own_syncs}", rooms, answers=False))
+            self._unreported.clear()
+        taken: list[Report] = []
+        while self._queue and len(taken) < at_most:
+            head = self._queue[0]
+            if isinstance(head, Change):
+                taken.append(head)
+                self._changes -= 1
+                self._queue.popleft()
+            elif (room := next(head.rooms, None)) is not None:
+                taken.append(WholeRoom(room, head.id))
+            else:
+                self._queue.popleft()
+                if head.answers:
+                    del self._requested[head.id]
+                    taken.append(SyncEnd(head.id))
+        return taken
+
+    def confirmed(self, taken: Sequence[Report]) -> None:
+        """Take note that all of ``taken`` was reported."""
+        self._settle(taken)
+        for report in taken:
+            if isinstance(report, WholeRoom) and report.room.channel not in self._unreported:
+                # A room that was requested may be older than what its channel is to be reported whole for.
+                self._missing.discard(report.room.channel)
+
+    def lost(self, taken: Sequence[Report]) -> int:
+        """Take note that some of ``taken`` may not have been reported; returns how many channels
+        are to be reported whole now. A request that was being answered is answered from the start.
+        """
+        again: dict[str, None] = {}
+        self._settle(taken)
+        for report in taken:
+            if isinstance(report, Change):
+                self._miss(report.channel)
+            elif isinstance(report, SyncEnd) or report.sync in self._requested:
+                again[report.sync] = None
+            else:
+                self._miss(report.room.channel)
+        for sync in again:
+            begun = self._requested.pop(sync, None)
+            if begun is not None:
+                self._queue.remove(begun)
+            self._begin(sync)
+        return len(self._unreported)
+
+    def _miss(self, channel: str) -> None:
+        self._unreported.add(channel)
+        self._missing.add(channel)
+
+    def _settle(self, taken: Sequence[Report]) -> None:
+        changes = [report.channel for report in taken if isinstance(report, Change)]
+        # Changes are taken in the order in which they were put, so that one number says which are settled.
+        self._settled += len(changes)
+        for channel in changes:
+            if self._latest.get(channel, 0) <= self._settled:
+                self._latest.pop(channel, None)
+
+    def _begin(self, sync: str) -> None:
+        if sync not in self._requested:
+            self._requested[sync] = _Sync(sync, self._table.rooms(), answers=True)
+            self._queue.append(self._requested[sync])

@@ -1,0 +1,96 @@
+"""Whether a client that was away gets what it missed (client protocol: recovery in stream mode)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+from itertools import islice
+from typing import Final
+
+from warren_gateway.domain.encoding import NOTHING, Numbered
+from warren_shared.contracts.publication import Position
+
+GREATEST_OFFSET: Final = 2**63 - 1
+
+
+class Recovery(Enum):
+    """What can be said of a client's position."""
+
+    RECOVERED = auto()
+    IMPOSSIBLE = auto()
+    UNKNOWN = auto()
+    """History must be asked."""
+
+
+class Window:
+    """A channel's newest publications without a gap, as far as they are kept here.
+
+    It is filled by one read and follows the stream from then on, so that all who recover at about
+    the same time share that read. Bounded to ``limit`` publications.
+    """
+
+    __slots__ = ("_end", "_publications", "size")
+
+    def __init__(self, end: int, limit: int) -> None:
+        self._publications: deque[Numbered] = deque(maxlen=limit)
+        self._end = end
+        self.size = 0
+        """Bytes of what is kept."""
+
+    @property
+    def start(self) -> int:
+        """The window holds everything after this offset."""
+        return self._end - len(self._publications)
+
+    def extend(self, publication: Numbered) -> None:
+        """Take in the stream's next publication."""
+        kept = self._publications
+        if len(kept) == kept.maxlen:
+            self.size -= len(kept[0].encoded) if kept else 0
+        if kept.maxlen:
+            self.size += len(publication.encoded)
+        kept.append(publication)
+        self._end = publication.offset
+
+    def publications(self) -> Sequence[Numbered]:
+        """Return what is kept, ascending."""
+        return tuple(self._publications)
+
+    def after(self, offset: int) -> Sequence[bytes]:
+        """Return the encoded publications after ``offset``, which must not lie before ``start``."""
+        skipped = offset - self.start
+        return [
+            publication.encoded
+            for publication in islice(self._publications, skipped, None)
+            if publication.encoded is not NOTHING
+        ]
+
+
+def newest(publications: Iterable[Numbered], end: int, limit: int) -> Window:
+    """Return the window of those publications that lead to ``end`` without a gap."""
+    by_offset = {publication.offset: publication for publication in publications}
+    start = end
+    while start in by_offset and end - start < limit:
+        start -= 1
+    window = Window(start, limit)
+    for offset in range(start + 1, end + 1):
+        window.extend(by_offset[offset])
+    return window
+
+
+def judge(since: Position, current: Position, window: Window | None, limit: int) -> Recovery:
+    """Say whether a client that was at ``since`` can be brought to ``current``.
+
+    A client ahead of ``current`` is unknown: this gateway may be the one that lags. But no stream
+    gets beyond ``GREATEST_OFFSET``.
+    """
+    if since.offset > GREATEST_OFFSET:
+        return Recovery.IMPOSSIBLE
+    if since.epoch not in {"", current.epoch} or current.offset - since.offset > limit:
+        return Recovery.IMPOSSIBLE
+    if since.offset == current.offset:
+        return Recovery.RECOVERED
+    if since.offset < current.offset and window is not None and window.start <= since.offset:
+        return Recovery.RECOVERED
+    return Recovery.UNKNOWN

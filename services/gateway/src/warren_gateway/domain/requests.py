@@ -1,0 +1,58 @@
+"""What the session core asks of the bus side, and what it is answered: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from warren_shared.contracts.presence import Member
+from warren_shared.contracts.publication import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """A subscription the session core has found allowed."""
+
+    channel: str
+    recoverable: bool = False
+    positioned: bool = False
+    """True also where ``recoverable``."""
+    recover_from: Position | None = None
+    """Where the client was; None unless it asked to recover. An empty epoch matches any."""
+    push_join_leave: bool = False
+    member: Member | None = None
+    """Whom to enter into presence; None where the namespace keeps none."""
+    announce: bool = False
+    """Whether the join and the leave are pushed to the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """What a subscribe reply says."""
+
+    position: Position | None = None
+    """On channels with positions: the stream's top, or what the client asked to recover from if
+    that worked, as the client protocol wants it."""
+    was_recovering: bool = False
+    recovered: bool = False
+    publications: Sequence[bytes] = ()
+    """Missed publications, ascending, each a protocol Publication object encoded as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A publication by a client."""
+
+    channel: str
+    data: bytes
+    info: bytes
+    """The publisher's ClientInfo as JSON."""
+    message_id: str
+    durable: bool
+    traceparent: str | None = None
+    """As the client brought it: untrusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The broker holds the publication."""

@@ -1,0 +1,41 @@
+"""What all sessions of a gateway share: limits, times and sources of names and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warren_shared.contracts.channels import ChannelNameError, check_channel
+from warren_shared.contracts.codes import ErrorCode, Errors
+from warren_shared.contracts.namespaces import NamespaceOptions, Namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """The rules of one gateway; times in seconds."""
+
+    node: str
+    version: str
+    namespaces: Callable[[], Namespaces]
+    """Returns those in force."""
+    new_id: Callable[[], str]
+    """Returns a string nobody can guess."""
+    random: Callable[[], float]
+    """Returns a number in [0, 1)."""
+    ping_interval: float = 25.0
+    """0: no pings."""
+    pong_timeout: float = 8.0
+    stale_timeout: float = 10.0
+    expired_close_delay: float = 25.0
+    channel_limit: int = 128
+    channel_max_length: int = 255
+    command_concurrency: int = 128
+    history_limit: int = 300
+
+    def options_of(self, channel: str) -> NamespaceOptions | ErrorCode:
+        """Return the options of a channel's namespace, or what is wrong with the channel's name."""
+        try:
+            check_channel(channel, max_length=self.channel_max_length)
+        except ChannelNameError:
+            return Errors.BAD_REQUEST
+        return self.namespaces().of_channel(channel) or Errors.UNKNOWN_CHANNEL

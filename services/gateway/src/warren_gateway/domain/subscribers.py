@@ -1,0 +1,36 @@
+"""A connection as the fan-out sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from warren_shared.contracts.codes import Unsubscribe
+
+
+class Framing(Protocol):
+    """How pushes become bytes on one kind of transport; one instance serves all its connections."""
+
+    def pack(self, pushes: Sequence[bytes]) -> bytes:
+        """Frame encoded pushes so that they can be written, as they are, to every connection."""
+
+
+class Subscriber(Protocol):
+    """One connection as the fan-out sees it; lives as long as the connection."""
+
+    @property
+    def client(self) -> str:
+        """The connection's id."""
+
+    @property
+    def framing(self) -> Framing:
+        """How bytes for this connection are framed."""
+
+    def write(self, packed: bytes) -> None:
+        """Hand bytes to the transport: never blocks, never raises, in order. A connection that
+        does not keep up is closed with 3008 by the time its bounded buffer is full. Not to be called
+        from within ``Channels.subscribe`` or its ``done``: the reply may still be on its way.
+        """
+
+    def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
+        """Tell the client that its subscription ended; it is out of the fan-out already."""

@@ -1,0 +1,112 @@
+"""How a subscription's terms follow from what the client asks and what the namespace allows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from warren_gateway.domain.clients import Identity
+from warren_gateway.domain.commands import REJECT_UNRECOVERED, SubscribeCommand
+from warren_gateway.domain.permissions import Permissions
+from warren_gateway.domain.replies import SubscribeResult
+from warren_gateway.domain.requests import Subscribe, Subscribed
+from warren_shared.contracts.auth import Operation
+from warren_shared.contracts.namespaces import NamespaceOptions
+from warren_shared.contracts.publication import Position
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSubscription:
+    """A subscription that was started and is not answered yet."""
+
+    id: int
+    """The command's; 0 for a server-side subscription."""
+    request: Subscribe
+    reject_unrecovered: bool = False
+
+    def result(self, subscribed: Subscribed) -> SubscribeResult:
+        """Return what the client is told."""
+        return SubscribeResult(subscribed, self.request.recoverable, self.request.positioned)
+
+    def rejects(self, subscribed: Subscribed) -> bool:
+        """Whether the client wants an error in place of this answer."""
+        return self.reject_unrecovered and subscribed.was_recovering and not subscribed.recovered
+
+
+def client_subscription(
+    command_id: int,
+    command: SubscribeCommand,
+    options: NamespaceOptions,
+    identity: Identity,
+    permissions: Permissions,
+) -> PendingSubscription:
+    """Return the terms of a subscription the client asked for and may have.
+
+    Who may read a channel's history may recover from it too, and who may see its presence may
+    follow joins and leaves (as in the reference server).
+    """
+    channel = command.channel or ""
+
+    def may(operation: Operation) -> bool:
+        return permissions.allow(operation, channel, identity.user, subscribed=True)
+
+    recoverable = options.force_recovery or bool(
+        command.recoverable and options.durable and (options.allow_recovery or may(Operation.HISTORY))
+    )
+    positioned = options.force_positioning or bool(
+        command.positioned and options.durable and (options.allow_positioning or may(Operation.HISTORY))
+    )
+    join_leave = options.force_push_join_leave or bool(
+        command.join_leave and options.join_leave and may(Operation.PRESENCE)
+    )
+    return PendingSubscription(
+        command_id,
+        _subscribe(
+            channel, options, identity, recoverable, positioned, join_leave, _recover_from(command, recoverable)
+        ),
+        reject_unrecovered=bool((command.flag or 0) & REJECT_UNRECOVERED),
+    )
+
+
+def server_subscription(
+    channel: str, resume: SubscribeCommand | None, options: NamespaceOptions, identity: Identity
+) -> PendingSubscription:
+    """Return the terms of a server-side subscription; ``resume`` is what the client wants recovered."""
+    recover_from = _recover_from(resume, options.force_recovery) if resume is not None else None
+    return PendingSubscription(
+        0,
+        _subscribe(
+            channel,
+            options,
+            identity,
+            options.force_recovery,
+            options.force_positioning,
+            options.force_push_join_leave,
+            recover_from,
+        ),
+    )
+
+
+def _subscribe(
+    channel: str,
+    options: NamespaceOptions,
+    identity: Identity,
+    recoverable: bool,
+    positioned: bool,
+    join_leave: bool,
+    recover_from: Position | None,
+) -> Subscribe:
+    return Subscribe(
+        # Interned: one string for all subscribers of a channel, not one for each.
+        channel=sys.intern(channel),
+        recoverable=recoverable,
+        positioned=positioned or recoverable,
+        recover_from=recover_from,
+        push_join_leave=join_leave,
+        member=identity.member if options.presence or options.join_leave else None,
+        announce=options.join_leave,
+    )
+
+
+def _recover_from(command: SubscribeCommand, recoverable: bool) -> Position | None:
+    return Position(command.epoch or "", command.offset or 0) if recoverable and command.recover else None

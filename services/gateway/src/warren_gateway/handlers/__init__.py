@@ -1,0 +1,1 @@
+"""What the gateway does between its sockets and the bus."""

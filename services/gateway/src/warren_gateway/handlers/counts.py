@@ -1,0 +1,52 @@
+"""What the bus side counts, in plain integers that are read when metrics are scraped."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warren_gateway.domain.fanout import Tally
+from warren_shared.observability.metrics import Histogram
+
+FANOUT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class NamespaceCounts(Tally):
+    """Counts of one namespace; every channel of it adds to the same object."""
+
+    __slots__ = (
+        "duplicates",
+        "gaps",
+        "healed",
+        "insufficient",
+        "malformed",
+        "reads",
+        "recovered",
+        "shared_reads",
+        "unrecovered",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.duplicates = self.gaps = self.healed = self.insufficient = self.malformed = 0
+        self.recovered = self.unrecovered = self.reads = self.shared_reads = 0
+
+
+class BusCounts:
+    """All counts of a gateway's bus side."""
+
+    def __init__(self) -> None:
+        self.by_namespace: dict[str, NamespaceCounts] = {}
+        self.filtered = 0
+        """Deliveries on channels that are not followed here."""
+        self.dead_letters = 0
+        self.dead_letters_suppressed = 0
+        self.fanout_seconds = Histogram(FANOUT_SECONDS)
+        self.longest_stall = 0.0
+        """Seconds, since it was last scraped."""
+
+    def of(self, namespace: str) -> NamespaceCounts:
+        """Return the counts of a namespace."""
+        counts = self.by_namespace.get(namespace)
+        if counts is None:
+            counts = self.by_namespace[namespace] = NamespaceCounts()
+        return counts

@@ -1,0 +1,251 @@
+"""A channel as this gateway serves it: who waits to subscribe, who is subscribed, what arrives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.domain.encoding import PushHead, announced_client, live_publication
+from warren_gateway.domain.fanout import Fanout, Line
+from warren_gateway.domain.hub import Subscription
+from warren_gateway.handlers.counts import NamespaceCounts
+from warren_gateway.handlers.reads import Readable
+from warren_gateway.ports import Subscribe, Subscribed, SubscribeDone, Subscriber
+from warren_shared.contracts.channels import routing_key_of
+from warren_shared.contracts.codes import ErrorCode, Unsubscribe
+from warren_shared.contracts.envelope import ContractError
+from warren_shared.contracts.namespaces import NamespaceOptions
+from warren_shared.contracts.presence import Member
+from warren_shared.contracts.publication import DeliverType, Header
+from warren_shared.messaging.port import Delivery
+from warren_shared.observability.tracing import Tracing
+from warren_shared.topology.catalogue import ExchangeName
+
+DELIVER: Final = ExchangeName.DELIVER.value
+_TRACEPARENT: Final = Header.TRACEPARENT.value
+_JOIN_OR_LEAVE: Final = frozenset({DeliverType.JOIN, DeliverType.LEAVE})
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A subscription in progress."""
+
+    request: Subscribe
+    subscriber: Subscriber
+    done: SubscribeDone
+    answered: bool = False
+    """Whether history was asked what it needs to know; then the answer is final."""
+    error: ErrorCode | None = None
+    """Why it cannot be served."""
+
+
+class PresenceSink(Protocol):
+    """Where joins and leaves go."""
+
+    def joined(self, channel: str, member: Member, *, announce: bool) -> None:
+        """A connection subscribed."""
+
+    def left(self, channel: str, client: str, *, announce: bool) -> None:
+        """A connection is no longer subscribed."""
+
+
+class Windowed(Protocol):
+    """A channel that keeps something for a while."""
+
+    def expire_window(self, now: float) -> bool:
+        """Drop what was kept for long enough; returns whether nothing is kept any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What all entries of a gateway work with."""
+
+    options: BusSideOptions
+    fanout: Fanout
+    presence: PresenceSink
+    tracing: Tracing
+    monotonic: Callable[[], float]
+    admit_soon: Callable[[Entry], None]
+    """Have ``admit`` called in one of the next loop turns."""
+    idle: Callable[[Entry], None]
+    """Nobody is subscribed or waiting any more."""
+    dismiss: Callable[[Entry, Sequence[Subscription], Unsubscribe], None]
+    """Tell former subscribers that they are."""
+    dead_letter: Callable[[Delivery, str], None]
+    read_soon: Callable[[Readable], None]
+    """Subscribers wait for a read, or a gap shows."""
+    read_sometime: Callable[[Readable], None]
+    """A read is needed, but nobody waits for it."""
+    keep_window: Callable[[Windowed], None]
+    """Call ``expire_window`` from time to time, until it says that nothing is kept any more."""
+
+
+class Entry(ABC):
+    """One channel. ``counts`` are its namespace's."""
+
+    def __init__(self, channel: str, options: NamespaceOptions, works: Works, counts: NamespaceCounts) -> None:
+        self.channel, self.options, self.counts = channel, options, counts
+        self.key = routing_key_of(channel)
+        self.line = Line(channel, counts)
+        self.covered = False
+        """Whether it has been bound."""
+        self.forgotten = False
+        """Whether the channel is no longer served by this entry."""
+        self.unexamined = 0
+        """How many of those who wait ``admit`` is still to look at."""
+        self.waiting: dict[str, Waiter] = {}
+        self._works = works
+        self._head = PushHead(channel)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is subscribed or waiting."""
+        return not self.line.audience.size and not self.waiting
+
+    def subscribe(self, waiter: Waiter) -> None:
+        """Subscribe now if all is known that must be, else as soon as it is."""
+        reply = self._reply(waiter)
+        if reply is None:
+            self.waiting[waiter.subscriber.client] = waiter
+            self._wait()
+        else:
+            self._finish(waiter, reply)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a subscription, or stop waiting for one."""
+        self.waiting.pop(subscriber.client, None)
+        subscription = self.line.audience.remove(subscriber)
+        if subscription is not None and subscription.member is not None:
+            self._works.presence.left(self.channel, subscriber.client, announce=subscription.announce)
+        if self.idle:
+            self._works.idle(self)
+
+    def admit(self, at_most: int) -> int:
+        """Look at those who wait, at most so many of the ``unexamined``, answer those whose answer is
+        known, and return how many were looked at.
+        """
+        self.unexamined = min(self.unexamined, len(self.waiting))
+        examined = 0
+        while self.unexamined and self.waiting and examined < at_most:
+            # Always the first, because an answer may make its client, or another one, go.
+            client = next(iter(self.waiting))
+            waiter = self.waiting.pop(client)
+            self.unexamined -= 1
+            examined += 1
+            reply = self._reply(waiter)
+            if reply is None:
+                self.waiting[client] = waiter
+            else:
+                self._finish(waiter, reply)
+        if self.idle:
+            self._works.idle(self)
+        return examined
+
+    def refuse(self, error: ErrorCode, *, everyone: bool = False) -> None:
+        """Have all whose answer is not known answered with an error; or ``everyone`` who waits."""
+        for waiter in self.waiting.values():
+            if everyone or self._reply(waiter) is None:
+                waiter.error = error
+        self._works.admit_soon(self)
+
+    def dismiss(self, reason: Unsubscribe) -> None:
+        """End all subscriptions."""
+        ended = self.line.audience.clear()
+        if ended:
+            self._works.dismiss(self, ended, reason)
+
+    def take(self, delivery: Delivery) -> None:
+        """Take a delivery from the bus.
+
+        Only what Warren's own services publish, straight to ``warren.deliver``, is more than a
+        publication: through an exchange-to-exchange binding a message keeps the exchange it was
+        published to, and a backend may use the type property for itself.
+        """
+        if delivery.type in _JOIN_OR_LEAVE and delivery.exchange == DELIVER:
+            self._take_join_or_leave(delivery, joined=delivery.type == DeliverType.JOIN)
+        else:
+            self._take_publication(delivery)
+
+    @abstractmethod
+    def bound(self) -> None:
+        """What is published from now on arrives; what was published before may not have."""
+
+    @abstractmethod
+    def _take_publication(self, delivery: Delivery) -> None: ...
+
+    @abstractmethod
+    def _reply(self, waiter: Waiter) -> Subscribed | ErrorCode | None:
+        """Return what a waiter can be answered at this moment, None if nothing yet; changes nothing."""
+
+    @abstractmethod
+    def _wait(self) -> None:
+        """Somebody waits now."""
+
+    def _finish(self, waiter: Waiter, reply: Subscribed | ErrorCode) -> None:
+        """Answer; nothing is awaited between joining the audience and the answer."""
+        if not isinstance(reply, Subscribed):
+            waiter.done(reply)
+            return
+        request = waiter.request
+        subscription = Subscription(
+            waiter.subscriber, joins=request.push_join_leave, member=request.member, announce=request.announce
+        )
+        # What waits to be written is older than this subscription's position.
+        self._works.fanout.seal(self.line)
+        self.line.audience.add(subscription)
+        if request.member is not None:
+            self._works.presence.joined(self.channel, request.member, announce=request.announce)
+        waiter.done(reply)
+
+    def _publish(self, encoded: bytes, trace: object | None) -> bool:
+        return self._works.fanout.publish(self.line, self._head.publication(encoded), trace)
+
+    def _trace_of(self, delivery: Delivery) -> object | None:
+        """Return the sampled trace context a delivery brings; a backend may set headers of any type."""
+        if type(delivery.headers.get(_TRACEPARENT)) is not str:
+            return None
+        return self._works.tracing.incoming(delivery.headers)
+
+    def _take_join_or_leave(self, delivery: Delivery, *, joined: bool) -> None:
+        if not self.line.audience.size:
+            return
+        try:
+            info = announced_client(delivery.body)
+        except ContractError as error:
+            self._reject(delivery, str(error))
+            return
+        self._works.fanout.announce(self.line, self._head.join(info) if joined else self._head.leave(info))
+
+    def _reject(self, delivery: Delivery, reason: str) -> None:
+        self.counts.malformed += 1
+        self._works.dead_letter(delivery, reason)
+
+
+class LiveEntry(Entry):
+    """A channel without history: what arrives is passed on."""
+
+    def bound(self) -> None:
+        self.covered = True
+        if self.waiting:
+            self._works.admit_soon(self)
+
+    def _take_publication(self, delivery: Delivery) -> None:
+        if not self.line.audience.size:
+            return
+        try:
+            encoded = live_publication(delivery.body, delivery.headers, self.options.publication_data_format)
+        except ContractError as error:
+            self._reject(delivery, str(error))
+            return
+        self._publish(encoded, self._trace_of(delivery))
+
+    def _reply(self, waiter: Waiter) -> Subscribed | ErrorCode | None:
+        if waiter.error is not None:
+            return waiter.error
+        return Subscribed(was_recovering=waiter.request.recover_from is not None) if self.covered else None
+
+    def _wait(self) -> None:
+        pass

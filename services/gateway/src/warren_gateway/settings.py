@@ -1,0 +1,113 @@
+"""The gateway's settings; a field ``port`` is read from ``WARREN_GATEWAY_PORT``."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from typing import Final, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from warren_shared.runtime.settings import ServiceSettings, service_config
+
+_NOT_IN_AN_ID: Final = re.compile(r"[^-_a-zA-Z0-9]")
+_LONGEST_HOST: Final = 56
+
+
+class GatewaySettings(ServiceSettings):
+    """Everything a gateway can be told. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(**service_config("gateway"))
+
+    ops_port: int = Field(
+        9101, ge=0, le=65535, description="Port of /metrics, /livez and /readyz; 0 takes any free one."
+    )
+
+    host: str = Field("0.0.0.0", description="Address clients connect to.")
+    port: int = Field(8000, ge=0, le=65535, description="Port clients connect to; 0 takes any free one.")
+    id: str = Field(
+        "",
+        pattern=r"^[-_a-zA-Z0-9]{0,64}$",
+        description="The gateway's id, unique in the cluster, without dots; empty: host name and port.",
+    )
+    websocket_path: str = Field(
+        "/connection/websocket", pattern=r"^/\S+$", description="Path of the WebSocket endpoint."
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (),
+        description='Origins of pages on other hosts that may connect, as a JSON list; "*" stands for anything, as in "https://*.example.com".',
+    )
+
+    connection_limit: int = Field(0, ge=0, description="Connections at most; more are answered 503. 0: no limit.")
+    connection_rate: int = Field(
+        0, ge=0, description="New connections a second at most; more are answered 503. 0: no limit."
+    )
+    message_size_limit: int = Field(65_536, ge=1024, le=16_777_216, description="Largest message a client may send.")
+    write_buffer_limit: int = Field(
+        1_048_576,
+        ge=65_536,
+        description="Bytes that may wait for a client that reads slowly; then it is closed with 3008.",
+    )
+    command_concurrency: int = Field(
+        128,
+        ge=1,
+        le=10_000,
+        description="Commands of one connection in work at a time; beyond, its socket is not read.",
+    )
+    channel_limit: int = Field(128, ge=1, description="Subscriptions of one connection at most.")
+    channel_max_length: int = Field(255, ge=1, le=255, description="Longest channel name.")
+    history_max_publication_limit: int = Field(300, ge=1, description="Publications in one history reply at most.")
+    recovery_max_publication_limit: int = Field(
+        300, ge=1, description="Publications recovered by one subscribe at most; who missed more is not recovered."
+    )
+
+    ping_interval: float = Field(25.0, ge=0, description="Time between pings to a client; 0 switches them off.")
+    pong_timeout: float = Field(8.0, gt=0, description="How long a client may take to answer a ping.")
+    stale_timeout: float = Field(10.0, gt=0, description="How long a client may take to send its connect command.")
+    expired_close_delay: float = Field(
+        25.0, ge=0, description="How long a connection outlives its token, so that the client can refresh it."
+    )
+    close_timeout: float = Field(
+        3.0, gt=0, description="How long a client may take to answer a close; then its socket is cut."
+    )
+
+    shutdown_window: float = Field(
+        5.0, ge=0, description="At shutdown the clients are sent away evenly over this time."
+    )
+    shutdown_timeout: float = Field(
+        15.0, gt=0, description="After this time at the latest shutdown cuts what is still connected."
+    )
+
+    namespace_binding_threshold: int = Field(
+        256,
+        ge=1,
+        description="Channels of one namespace bound one by one at the broker; beyond, the namespace is bound at once.",
+    )
+    unbind_grace: float = Field(30.0, ge=0, description="How long a channel nobody needs any more stays bound.")
+    inbox_length: int = Field(
+        100_000, ge=1000, description="Deliveries the broker keeps for a gateway that lags; the oldest are dropped."
+    )
+    position_check_interval: float = Field(
+        40.0, gt=0, description="How often a quiet durable channel's position is compared with history's."
+    )
+
+    request_timeout: float = Field(5.0, gt=0, description="How long another service may take to answer.")
+    publish_timeout: float = Field(10.0, gt=0, description="How long the broker may take to confirm a publication.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.ping_interval and self.ping_interval <= self.pong_timeout:
+            raise ValueError("ping_interval must be longer than pong_timeout")
+        if self.shutdown_timeout <= self.shutdown_window:
+            raise ValueError("shutdown_timeout must be longer than shutdown_window")
+        return self
+
+    @property
+    def gateway_id(self) -> str:
+        """The id in force."""
+        if self.id:
+            return self.id
+        host = _NOT_IN_AN_ID.sub("-", socket.gethostname())[:_LONGEST_HOST]
+        return f"{host}-{self.port or os.getpid()}"

@@ -1,0 +1,249 @@
+"""Random lives of a gateway on one durable channel, against what every client must have seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import orjson
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.domain.requests import Subscribe, Subscribed
+from warren_shared.contracts.codes import ErrorCode, Unsubscribe
+from warren_shared.contracts.publication import Position
+
+from .bus_fakes import Lines
+from .bus_world import World, settle, world
+
+CHANNEL: Final = "chat:a"
+LIMIT: Final = 6
+
+
+class Sdk:
+    """A client that remembers where it is, as the SDKs do, and finds every mistake."""
+
+    def __init__(self, name: str, truth: dict[tuple[str, int], Any]) -> None:
+        self.client, self.framing = name, Lines()
+        self._truth = truth
+        self.state = "unsubscribed"
+        self.position: Position | None = None
+        self.skipped = 0
+        """How often it was told that something is missing."""
+
+    def write(self, packed: bytes) -> None:
+        assert self.state == "subscribed", "nothing is written before the reply or after the end"
+        for line in packed.split(b"\n"):
+            push = orjson.loads(line)["push"]
+            assert push["channel"] == CHANNEL
+            self._take(push["pub"])
+
+    def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
+        assert (channel, reason.code) == (CHANNEL, 2500)
+        assert self.state == "subscribed"
+        self.state = "unsubscribed"
+
+    def done(self, reply: Subscribed | ErrorCode) -> None:
+        assert self.state == "subscribing"
+        if isinstance(reply, ErrorCode):
+            assert reply.temporary
+            self.state = "unsubscribed"
+            return
+        self.state = "subscribed"
+        assert reply.position is not None
+        assert reply.was_recovering == (self.position is not None)
+        if reply.recovered:
+            assert reply.position.offset == (self.position.offset if self.position else None)
+            assert self.position is not None
+            assert reply.position.epoch == self.position.epoch
+        else:
+            assert not reply.publications
+            self.skipped += self.position is not None
+            self.position = reply.position
+        for publication in reply.publications:
+            self._take(orjson.loads(publication))
+
+    def _take(self, publication: dict[str, Any]) -> None:
+        assert self.position is not None
+        epoch, offset = self.position.epoch, self.position.offset
+        assert publication["offset"] == offset + 1, "nothing lost, repeated or out of order"
+        assert publication["data"] == self._truth[epoch, offset + 1]
+        self.position = Position(epoch, offset + 1)
+
+
+class ChannelMachine(RuleBasedStateMachine):
+    """The broker loses, repeats and holds back; history is slow or away; clients come and go."""
+
+    @initialize(bind_first=st.booleans())
+    def begin(self, bind_first: bool) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.stack = AsyncExitStack()
+        options = BusSideOptions(
+            recovery_limit=LIMIT, hold_publications=8, unbind_grace=5, heal_longest_pause=0.0, fanout_slice=2
+        )
+        self.world: World = self.run(lambda: self.stack.enter_async_context(world(options, connected=bind_first)))
+        self.world.history.answers = False
+        self.world.history.size = 12
+        self.truth: dict[tuple[str, int], Any] = {}
+        self.clients = [Sdk(f"c{number}", self.truth) for number in range(3)]
+        self.count = self.epoch = 0
+
+    def run(self, make: Callable[[], Any]) -> Any:
+        async def in_loop() -> Any:
+            result = make()
+            if asyncio.iscoroutine(result):
+                result = await result
+            await settle()
+            return result
+
+        return self.loop.run_until_complete(in_loop())
+
+    # Publishing and delivering
+
+    @rule(count=st.integers(1, 3))
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self.count += 1
+            history = self.world.history
+            delivery = history.publish(CHANNEL, self.count)
+            self.truth[history.epoch(CHANNEL), history.tops[CHANNEL]] = self.count
+            self.world.route(delivery)
+
+    def _take(self, count: int) -> None:
+        for _ in range(min(count, len(self.world.undelivered))):
+            self.world.channels.take(self.world.undelivered.popleft())
+
+    @rule(count=st.integers(1, 4))
+    def deliver(self, count: int) -> None:
+        self.run(lambda: self._take(count))
+
+    @precondition(lambda self: self.world.undelivered)
+    @rule(index=st.integers(0, 3))
+    def lose(self, index: int) -> None:
+        """What a full queue drops."""
+        del self.world.undelivered[min(index, len(self.world.undelivered) - 1)]
+
+    @precondition(lambda self: self.world.undelivered)
+    @rule()
+    def repeat(self) -> None:
+        self.world.undelivered.append(self.world.undelivered[0])
+
+    @precondition(lambda self: len(self.world.undelivered) > 1)
+    @rule()
+    def reorder(self) -> None:
+        self.world.undelivered.rotate(1)
+
+    @precondition(lambda self: self.epoch < 2)
+    @rule()
+    def lose_the_stream(self) -> None:
+        self.epoch += 1
+        self.world.history.restart(CHANNEL, f"E{self.epoch + 1}")
+
+    # Clients
+
+    @rule(who=st.integers(0, 2), recover=st.booleans(), guess=st.booleans(), arriving=st.integers(0, 2))
+    def subscribe(self, who: int, recover: bool, guess: bool, arriving: int) -> None:
+        """While ``arriving`` publications have arrived and were not written yet."""
+        client = self.clients[who]
+        if client.state != "unsubscribed":
+            return
+        client.state = "subscribing"
+        if not recover:
+            client.position = None
+        since = client.position
+        if since is not None and guess:
+            # SDKs leave out an epoch they do not know; it must still be the right stream then.
+            since = Position("", since.offset) if since.epoch == self.world.history.epoch(CHANNEL) else since
+        request = Subscribe(CHANNEL, recoverable=True, positioned=True, recover_from=since)
+
+        def between() -> None:
+            self._take(arriving)
+            self.world.channels.subscribe(request, client, client.done)
+            self._take(arriving)
+
+        self.run(between)
+
+    @rule(who=st.integers(0, 2))
+    def unsubscribe(self, who: int) -> None:
+        client = self.clients[who]
+        client.state = "unsubscribed"
+        self.run(lambda: self.world.channels.unsubscribe(CHANNEL, client))
+
+    # History
+
+    @precondition(lambda self: self.world.history.waiting)
+    @rule()
+    def serve_read(self) -> None:
+        self.world.history.serve(self.world.history.waiting[0])
+
+    @precondition(lambda self: self.world.history.waiting)
+    @rule()
+    def answer_read(self) -> None:
+        read = self.world.history.waiting[0]
+        self.run(lambda: self.world.history.reply(read))
+
+    @precondition(lambda self: self.world.history.waiting)
+    @rule()
+    def fail_read(self) -> None:
+        read = self.world.history.waiting[0]
+        self.run(lambda: self.world.history.fail(read))
+
+    # The broker and time
+
+    @rule()
+    def disconnect(self) -> None:
+        if self.world.connected:
+            self.run(self.world.disconnect)
+
+    @rule()
+    def connect(self) -> None:
+        if not self.world.connected:
+            self.run(self.world.connect)
+
+    @rule(seconds=st.sampled_from([1.0, 6.0, 50.0]))
+    def wait(self, seconds: float) -> None:
+        self.run(lambda: self.world.tick(seconds))
+
+    # What must hold
+
+    @invariant()
+    def one_read_at_a_time(self) -> None:
+        assert len(self.world.history.waiting) <= 2, "one of a channel left behind, one of its successor"
+
+    @invariant()
+    def who_is_subscribed_is_counted(self) -> None:
+        subscribed = sum(client.state == "subscribed" for client in self.clients)
+        assert self.world.channels.num_subscribers(CHANNEL) == subscribed
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            self._come_to_rest()
+            top = self.world.history.tops.get(CHANNEL, 0)
+            for client in self.clients:
+                assert client.state != "subscribing", "everybody is answered"
+                if client.state == "subscribed":
+                    assert client.position == Position(self.world.history.epoch(CHANNEL), top)
+        finally:
+            self.loop.run_until_complete(self.stack.aclose())
+            self.loop.close()
+
+    def _come_to_rest(self) -> None:
+        """Everything works again; all that is under way arrives, and a quiet channel is looked at."""
+        self.connect()
+        for _ in range(6):
+            self.deliver(1000)
+            for _ in range(60):
+                if self.world.history.waiting:
+                    self.answer_read()
+            self.wait(50.0)
+            self.wait(50.0)
+
+
+TestChannelMachine = ChannelMachine.TestCase
+TestChannelMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)

@@ -1,0 +1,1 @@
+"""What history does with what arrives: publications, reads, and time passing."""

@@ -1,0 +1,190 @@
+"""The durable path: a partition's deliveries are stored, numbered and sent on to the gateways."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from warren_history.domain.admission import Admission, Rejected
+from warren_history.domain.publications import Appended, NewPublication
+from warren_history.handlers import spans as tracing_of
+from warren_history.handlers.egress import numbered
+from warren_history.handlers.patience import BatchGivenBackError, Patience
+from warren_history.metrics import Counts
+from warren_history.ports import Store
+from warren_shared.contracts.channels import namespace_of
+from warren_shared.contracts.namespaces import Namespaces
+from warren_shared.messaging.dead_letters import dead_letter
+from warren_shared.messaging.port import BatchHandler, Delivery, Outgoing, Publisher
+from warren_shared.observability.tracing import Tracing
+from warren_shared.runtime.clock import Clock
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How batches are handled; all in seconds."""
+
+    patience: Patience
+    publish_deadline: float
+    drain: float
+    """How long stopping waits for the batches in hand."""
+
+
+class Ingest:
+    """Handles the batches of all partitions; those of one partition one after another.
+
+    A batch is acked (by returning) once its rejected deliveries are dead letters, its publications
+    are committed, and the broker has confirmed every numbered publication. Dying in between means
+    that the broker delivers the batch again: whatever has a message id finds its offset and is only
+    sent again, gateways drop an offset they have had, and a dead letter may be there twice.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        namespaces: Namespaces,
+        *,
+        clock: Clock,
+        tracing: Tracing,
+        counts: Counts,
+        options: IngestOptions,
+    ) -> None:
+        self._store, self._publisher, self._admission = store, publisher, Admission(namespaces)
+        self._clock, self._tracing, self._counts, self._options = clock, tracing, counts, options
+        self._in_hand = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def use(self, namespaces: Namespaces) -> None:
+        """Decide on the next batches under new namespaces."""
+        self._admission = Admission(namespaces)
+
+    def handler(self, queue: str) -> BatchHandler:
+        """Return the handler for a partition's queue."""
+        return partial(self._take, queue)
+
+    async def drain(self) -> None:
+        """Finish the batches in hand, for a bounded time, and leave later ones to the broker."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(self._options.drain):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.warning("batches_left_unfinished", batches=self._in_hand)
+
+    async def _take(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        if self._draining:
+            # Held, not refused: the broker takes it back when the bus stops, a moment from now.
+            await asyncio.sleep(self._options.drain)
+            raise BatchGivenBackError("history is stopping")
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            await self._handle(queue, deliveries)
+        except BatchGivenBackError:
+            self._counts.given_back += 1
+            raise
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
+
+    async def _handle(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        with tracing_of.processing(self._tracing, queue, deliveries) as spans:
+            outcomes = self._admit(deliveries)
+            tracing_of.note_admission(spans, outcomes)
+            await self._bury(queue, deliveries, outcomes)
+            accepted = {place: item for place, item in outcomes.items() if isinstance(item, NewPublication)}
+            if not accepted:
+                return
+            with tracing_of.appending(self._tracing, spans, len(accepted)):
+                results = await self._append(queue, list(accepted.values()))
+            appended = dict(zip(accepted, results, strict=True))
+            tracing_of.note_positions(spans, appended)
+            with tracing_of.publishing(self._tracing, spans, deliveries, appended) as trace:
+                await self._deliver(queue, deliveries, appended, trace)
+
+    def _admit(self, deliveries: Sequence[Delivery]) -> Mapping[int, NewPublication | Rejected]:
+        admit = self._admission.admit
+        return {
+            place: admit(
+                delivery.routing_key,
+                delivery.body,
+                delivery.headers,
+                message_id=delivery.message_id,
+                content_type=delivery.content_type,
+            )
+            for place, delivery in enumerate(deliveries)
+        }
+
+    async def _bury(
+        self, queue: str, deliveries: Sequence[Delivery], outcomes: Mapping[int, NewPublication | Rejected]
+    ) -> None:
+        # Before the append: should the batch come again, a second dead letter harms nobody, a second
+        # append of publications without message id would.
+        rejected = {place: why for place, why in outcomes.items() if isinstance(why, Rejected)}
+        if not rejected:
+            return
+        letters = [
+            dead_letter(deliveries[place], f"{why.reason.value}: {why.detail}", "history")
+            for place, why in rejected.items()
+        ]
+        await self._confirm("dead-lettering", queue, letters)
+        for place, why in rejected.items():
+            self._counts.rejected[why.reason] += 1
+            _log.warning(
+                "delivery_dead_lettered",
+                queue=queue,
+                key=deliveries[place].routing_key,
+                message_id=deliveries[place].message_id,
+                reason=why.reason.value,
+                detail=why.detail,
+            )
+
+    async def _append(self, queue: str, batch: Sequence[NewPublication]) -> Sequence[Appended]:
+        started = self._clock.monotonic()
+        results = await self._options.patience.insist(
+            "append",
+            queue,
+            lambda: self._store.append(batch, now=int(self._clock.now() * 1000)),
+            self._count_store_failure,
+        )
+        counts = self._counts
+        counts.append_seconds.observe(self._clock.monotonic() - started)
+        counts.batches.observe(len(batch))
+        for item, result in zip(batch, results, strict=True):
+            counter = counts.duplicates if result.duplicate else counts.appended
+            counter[namespace_of(item.channel)] += 1
+        return results
+
+    async def _deliver(
+        self,
+        queue: str,
+        deliveries: Sequence[Delivery],
+        appended: Mapping[int, Appended],
+        trace: Mapping[int, Mapping[str, str]],
+    ) -> None:
+        messages = [numbered(deliveries[place], result, trace.get(place, {})) for place, result in appended.items()]
+        await self._confirm("delivery", queue, messages)
+
+    async def _confirm(self, step: str, queue: str, messages: Sequence[Outgoing]) -> None:
+        await self._options.patience.insist(
+            step,
+            queue,
+            lambda: self._publisher.publish_all(messages, deadline=self._options.publish_deadline),
+            self._count_egress_failure,
+        )
+
+    def _count_store_failure(self) -> None:
+        self._counts.store_failures += 1
+
+    def _count_egress_failure(self) -> None:
+        self._counts.egress_failures += 1

@@ -1,0 +1,1 @@
+"""What presence does with the deliveries of its partitions."""

@@ -1,0 +1,1 @@
+"""What crosses the wire between Warren's services, and the plumbing all of them share."""

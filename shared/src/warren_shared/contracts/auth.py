@@ -1,0 +1,91 @@
+"""What gateways ask auth over ``warren.rpc``, and the grants it answers with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from warren_shared.contracts.envelope import Message
+
+
+class Operation(StrEnum):
+    """What a grant allows. ``*_if_subscribed`` holds only while subscribed to the channel."""
+
+    SUBSCRIBE = "subscribe"
+    PUBLISH = "publish"
+    PUBLISH_IF_SUBSCRIBED = "publish_if_subscribed"
+    PRESENCE = "presence"
+    PRESENCE_IF_SUBSCRIBED = "presence_if_subscribed"
+    HISTORY = "history"
+    HISTORY_IF_SUBSCRIBED = "history_if_subscribed"
+
+
+class GrantScope(StrEnum):
+    """Which channels a grant speaks of."""
+
+    NAMESPACE = "namespace"  # every channel of the namespace, except user-limited and private ($) ones
+    USER_LIMITED = "user_limited"  # those of the namespace that name the user after '#'
+    CHANNEL = "channel"  # exactly one channel
+
+
+class Grant(BaseModel):
+    """One compiled permission. Policy is decided in auth; the gateway only matches it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    scope: GrantScope
+    target: str
+    """The namespace's name (``""``: channels without one) or, for scope CHANNEL, the channel."""
+    operations: frozenset[Operation]
+
+
+class ConnectRequest(Message):
+    """A client asks to be let in. Sent to ``auth.connect``."""
+
+    type_name = "auth.connect"
+
+    client: str
+    """The connection's id, made by the gateway."""
+    token: str = ""
+    name: str = ""
+    version: str = ""
+
+
+class RefreshRequest(Message):
+    """A connected client brings a new token. Sent to ``auth.refresh``."""
+
+    type_name = "auth.refresh"
+
+    client: str
+    user: str
+    """Who the connection belongs to; the token must name the same user."""
+    token: str
+
+
+class Admitted(Message):
+    """The client is who it says, and this is what it may do."""
+
+    type_name = "auth.admitted"
+
+    user: str = ""
+    """Empty for an anonymous user."""
+    info: str | None = None
+    """The user's connection info as JSON text."""
+    expire_at: float | None = None
+    """Unix seconds at which the connection ends unless it is refreshed."""
+    channels: tuple[str, ...] = ()
+    """Channels the connection is subscribed to by the server."""
+    grants: tuple[Grant, ...] = ()
+
+
+class Refused(Message):
+    """The client is not let in: by an error reply (``disconnect`` false) or a close."""
+
+    type_name = "auth.refused"
+
+    code: int
+    reason: str
+    temporary: bool = False
+    disconnect: bool = False
+    detail: str = Field("", description="For the log, never for the client.")

@@ -1,0 +1,92 @@
+"""Channel names: what is a legal name, and the one-to-one mapping to AMQP routing keys.
+
+A channel ``namespace:rest`` travels under the routing key ``namespace.rest``; a channel without a
+namespace under ``_.rest``. A namespace name has at least two characters and no dot, so ``_`` can
+never be one and the first dot of a key always ends the namespace: the mapping can be inverted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_ROUTING_KEY_BYTES: Final = 255
+"""AMQP 0-9-1 carries a routing key as a short string: 255 bytes at most."""
+
+NO_NAMESPACE_WORD: Final = "_"
+"""The first routing-key word of channels that have no namespace."""
+
+NAMESPACE_NAME: Final = re.compile(r"[-a-zA-Z0-9_]{2,64}")
+"""What a namespace may be called (matched whole)."""
+
+_WILDCARD_WORDS: Final = frozenset({"*", "#"})
+
+
+class ChannelNameError(ValueError):
+    """The text is not a legal channel name; the message says why."""
+
+
+def namespace_of(channel: str) -> str:
+    """Return the part before the first ``:``, or ``""`` for a channel without a namespace."""
+    head, colon, _ = channel.partition(":")
+    return head if colon else ""
+
+
+def routing_key_of(channel: str) -> str:
+    """Return the AMQP routing key of a channel; the inverse of :func:`channel_of`."""
+    head, colon, rest = channel.partition(":")
+    return f"{head}.{rest}" if colon else f"{NO_NAMESPACE_WORD}.{channel}"
+
+
+def channel_of(routing_key: str) -> str:
+    """Return the channel of a routing key; the inverse of :func:`routing_key_of`.
+
+    Raises ChannelNameError if no channel maps to this key (a backend published to it by mistake).
+    """
+    head, dot, rest = routing_key.partition(".")
+    if not dot:
+        raise ChannelNameError(f"routing key {routing_key!r} has no namespace word")
+    if head == NO_NAMESPACE_WORD:
+        if ":" in rest:
+            raise ChannelNameError(f"routing key {routing_key!r} names a namespace after '_.'")
+        return rest
+    if not NAMESPACE_NAME.fullmatch(head):
+        raise ChannelNameError(f"routing key {routing_key!r} starts with no legal namespace name")
+    return f"{head}:{rest}"
+
+
+def namespace_pattern(namespace: str) -> str:
+    """Return the topic binding key that matches every channel of a namespace."""
+    return f"{namespace or NO_NAMESPACE_WORD}.#"
+
+
+def users_of(channel: str) -> frozenset[str] | None:
+    """Return the user ids a user-limited channel names after ``#``, or None if it is none.
+
+    ``dialog#42,43`` is limited to users 42 and 43; ``inbox:#42`` to user 42.
+    """
+    _, boundary, users = channel.rpartition("#")
+    return frozenset(users.split(",")) if boundary else None
+
+
+def check_channel(channel: str, *, max_length: int = MAX_ROUTING_KEY_BYTES) -> None:
+    """Raise ChannelNameError unless ``channel`` may be subscribed to and published on.
+
+    Rejected are: the empty name, names that are not printable ASCII, names longer than
+    ``max_length`` bytes or whose routing key exceeds 255, and names with a word that is exactly
+    ``*`` or ``#``: bound on a topic exchange, such a word would match other channels.
+    """
+    if not channel:
+        raise ChannelNameError("channel name is empty")
+    if len(channel) > max_length:
+        raise ChannelNameError(f"channel name is longer than {max_length} bytes")
+    if not (channel.isascii() and channel.isprintable()):
+        raise ChannelNameError("channel name must be printable ASCII")
+    key = routing_key_of(channel)
+    if len(key) > MAX_ROUTING_KEY_BYTES:
+        raise ChannelNameError(f"routing key of the channel is longer than {MAX_ROUTING_KEY_BYTES} bytes")
+    if not _WILDCARD_WORDS.isdisjoint(key.split(".")):
+        raise ChannelNameError("a word of the channel name is a wildcard ('*' or '#')")
+    head, colon, _ = channel.partition(":")
+    if colon and not NAMESPACE_NAME.fullmatch(head):
+        raise ChannelNameError(f"{head!r} is no legal namespace name")

@@ -1,0 +1,1 @@
+"""The bus: publishing, consuming, requests and replies over RabbitMQ, behind one port."""

@@ -1,0 +1,1 @@
+"""The bus over aio-pika; nothing outside this package touches the AMQP client."""

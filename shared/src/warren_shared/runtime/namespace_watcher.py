@@ -1,0 +1,86 @@
+"""The namespace file, kept up to date: a valid change is taken over, an invalid one reported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from warren_shared.contracts.namespaces import NamespaceFileError, Namespaces, parse_namespaces
+from warren_shared.observability.metrics import MetricSpec, Reading
+from warren_shared.runtime.errors import StartupError
+
+_POLL_SECONDS: Final = 1.0
+_log = structlog.get_logger()
+
+RELOADS: Final = MetricSpec("warren_namespace_reloads", "counter", "Namespace file changes taken over.")
+RELOAD_FAILURES: Final = MetricSpec(
+    "warren_namespace_reload_failures", "counter", "Invalid namespace files; the last good one stays. Mend the file."
+)
+CATALOGUE: Final = (RELOADS, RELOAD_FAILURES)
+
+
+class NamespaceWatcher:
+    """Holds the last good namespaces and tells subscribers of new ones."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises StartupError if it is missing or invalid."""
+        self._path = path
+        self._callbacks: list[Callable[[Namespaces], None]] = []
+        self._reloads = self._failures = 0
+        try:
+            self._text = path.read_text("utf-8")
+            self._current = parse_namespaces(self._text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartupError(f"namespace file {path}: {error}") from error
+        except NamespaceFileError as error:
+            raise StartupError(f"namespace file {path}: {error}") from error
+
+    @property
+    def current(self) -> Namespaces:
+        """The namespaces in force."""
+        return self._current
+
+    def subscribe(self, callback: Callable[[Namespaces], None]) -> None:
+        """Call ``callback`` with each new set of namespaces, in the event loop."""
+        self._callbacks.append(callback)
+
+    def reload(self) -> None:
+        """Read the file now; keep the last good namespaces if it is invalid."""
+        try:
+            text = self._path.read_text("utf-8")
+            if text == self._text:
+                return
+            self._text = text
+            self._current = parse_namespaces(text)
+        except (OSError, UnicodeDecodeError, NamespaceFileError) as error:
+            self._failures += 1
+            _log.error("namespace_file_rejected", file=str(self._path), reason=str(error))
+            return
+        self._reloads += 1
+        _log.info("namespaces_reloaded", namespaces=list(self._current))
+        for callback in self._callbacks:
+            callback(self._current)
+
+    async def watch(self) -> None:
+        """Look at the file every second until cancelled.
+
+        The text is compared, not the modification time: mounted configuration may keep its time.
+        A file that vanishes for a moment, as editors and mounts let it, is reported once.
+        """
+        missing = False
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            if self._path.exists():
+                missing = False
+                self.reload()
+            elif not missing:
+                missing = True
+                _log.error("namespace_file_missing", file=str(self._path))
+
+    def readings(self) -> Iterable[Reading]:
+        """Return the reload counters."""
+        return Reading(RELOADS, self._reloads), Reading(RELOAD_FAILURES, self._failures)

@@ -1,0 +1,98 @@
+"""Channel names and their routing keys."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warren_shared.contracts.channels import (
+    ChannelNameError,
+    channel_of,
+    check_channel,
+    namespace_of,
+    namespace_pattern,
+    routing_key_of,
+    users_of,
+)
+
+PRINTABLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=253)
+
+
+def legal(channel: str) -> bool:
+    try:
+        check_channel(channel)
+    except ChannelNameError:
+        return False
+    return True
+
+
+@given(PRINTABLE.filter(legal))
+def test_every_legal_channel_is_found_again_from_its_routing_key(channel: str) -> None:
+    assert channel_of(routing_key_of(channel)) == channel
+
+
+@given(PRINTABLE.filter(legal), PRINTABLE.filter(legal))
+def test_different_channels_have_different_routing_keys(one: str, other: str) -> None:
+    assert (routing_key_of(one) == routing_key_of(other)) == (one == other)
+
+
+@given(PRINTABLE.filter(legal))
+def test_no_legal_channel_binds_anything_but_itself(channel: str) -> None:
+    assert not {"*", "#"} & set(routing_key_of(channel).split("."))
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_either_a_legal_channel_or_refused_with_a_reason(text: str) -> None:
+    try:
+        check_channel(text)
+    except ChannelNameError as error:
+        assert str(error)
+    else:
+        assert len(routing_key_of(text).encode()) <= 255
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason"),
+    [
+        ("", "empty"),
+        ("*", "wildcard"),
+        ("#", "wildcard"),
+        ("chat:#", "wildcard"),
+        ("chat:*", "wildcard"),
+        ("chat:a.*.b", "wildcard"),
+        ("a:#", "wildcard"),
+        ("chat:caf\u00e9", "ASCII"),
+        ("chat:a\nb", "ASCII"),
+        ("chat:" + "x" * 251, "longer"),
+        ("x" * 254, "longer"),
+        ("a:b", "namespace"),
+        ("a.b:c", "namespace"),
+        (":c", "namespace"),
+    ],
+)
+def test_an_illegal_name_is_refused_with_its_reason(channel: str, reason: str) -> None:
+    with pytest.raises(ChannelNameError, match=reason):
+        check_channel(channel)
+
+
+@pytest.mark.parametrize("channel", ["chat:#42", "dialog#42,43", "chat:", "news", "a..b", "chat:a:b", "$private"])
+def test_a_name_with_boundary_characters_inside_words_is_legal(channel: str) -> None:
+    check_channel(channel)
+
+
+@pytest.mark.parametrize("key", ["", "news", "a.b", "_.chat:x", "x y.z"])
+def test_a_routing_key_that_no_channel_maps_to_is_refused(key: str) -> None:
+    with pytest.raises(ChannelNameError):
+        channel_of(key)
+
+
+def test_the_namespace_is_the_part_before_the_first_colon() -> None:
+    assert [namespace_of(c) for c in ("chat:a:b", "news", "chat:")] == ["chat", "", "chat"]
+    assert [namespace_pattern(n) for n in ("chat", "")] == ["chat.#", "_.#"]
+
+
+def test_the_users_of_a_limited_channel_stand_behind_the_hash() -> None:
+    assert users_of("dialog#42,43") == frozenset({"42", "43"})
+    assert users_of("inbox:#42") == frozenset({"42"})
+    assert users_of("chat:room") is None

@@ -1,0 +1,55 @@
+"""The namespace file and the messages it answers mistakes with."""
+
+from __future__ import annotations
+
+import pytest
+
+from warren_shared.contracts.namespaces import NamespaceFileError, parse_namespaces
+
+
+def test_options_and_durations_are_read() -> None:
+    namespaces = parse_namespaces(
+        """
+        without_namespace: {allow_subscribe_for_client: true}
+        namespaces:
+          - {name: chat, history_size: 10, history_ttl: 1h30m, force_recovery: true}
+          - {name: live}
+        """
+    )
+
+    chat = namespaces.by_name["chat"]
+    assert (chat.history_ttl, chat.durable, chat.force_recovery) == (5400.0, True, True)
+    assert not namespaces.by_name["live"].durable
+    assert namespaces.of_channel("news") is namespaces.by_name[""]
+    assert namespaces.of_channel("chat:a:b") is chat
+    assert namespaces.of_channel("nope:a") is None
+
+
+def test_an_empty_file_has_no_namespaces() -> None:
+    assert list(parse_namespaces("")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("namespaces: [{name: chat, history_sizes: 3}]", r"namespaces\[chat\]\.history_sizes: is no known option"),
+        ("namespaces: [{name: chat, history_size: many}]", r"namespaces\[chat\]\.history_size: .*integer"),
+        ("namespaces: [{name: chat, history_size: 3}]", r"namespaces\[chat\]: history_size needs a history_ttl"),
+        ("namespaces: [{name: chat, force_recovery: true}]", r"\[chat\]: force_recovery needs history_size"),
+        ("namespaces: [{name: chat, history_size: 1, history_ttl: soon}]", r"history_ttl: is no duration"),
+        ("namespaces: [{name: x}]", r"name 'x' must be"),
+        ("namespaces: [{name: chat}, {name: chat}]", r"'chat' is given twice"),
+        ("namespace: []", r"namespace: is no known option"),
+        ("namespaces: [", r"is no YAML"),
+        ("namespaces: [{name: 2024-13-45}]", r"is no YAML: month"),
+        ("[" * 5000, r"is no YAML"),
+        ("namespaces: [{name: " + "x" * 65 + "}]", r"must be 2 to 64"),
+        ("- chat", r"must be a mapping"),
+        ("namespaces: [{}]", r"name: Field required"),
+        ("namespaces: [{name: ab, force_push_join_leave: true}]", r"force_push_join_leave needs join_leave"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(text: str, message: str) -> None:
+    with pytest.raises(NamespaceFileError, match=message) as caught:
+        parse_namespaces(text)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""Warren's other side: the official SDKs, a bare WebSocket and a plain AMQP backend."""

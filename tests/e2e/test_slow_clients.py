@@ -1,0 +1,86 @@
+"""A client that never reads is closed, and nobody else waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+from clients.backend import Backend
+from clients.bystander import Bystander
+from clients.party import Clients
+from clients.sdk import connected, subscribed
+from eventually import eventually
+from staging.suite import Suite
+
+pytestmark = [pytest.mark.e2e, pytest.mark.broker]
+GATEWAY = "gateway-1"
+_HANDSHAKE = (
+    "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def masked(text: str) -> bytes:
+    """Return a text frame as a client sends it, under the mask 0 (RFC 6455 section 5.3)."""
+    payload = text.encode()
+    assert len(payload) < 65_536
+    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else bytes([0x80 | 126]) + len(payload).to_bytes(2)
+    return b"\x81" + size + bytes(4) + payload
+
+
+async def deaf_client(url: str, token: str, channel: str) -> socket.socket:
+    """Return the socket of a client that subscribed and from now on reads nothing."""
+    loop = asyncio.get_running_loop()
+    parts = urlsplit(url)
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    await loop.sock_connect(deaf, (parts.hostname, parts.port))
+    await loop.sock_sendall(deaf, _HANDSHAKE.format(host=parts.netloc).encode())
+    commands = [{"id": 1, "connect": {"token": token}}, {"id": 2, "subscribe": {"channel": channel}}]
+    await loop.sock_sendall(deaf, masked("\n".join(map(json.dumps, commands))))
+    received = b""
+    while b'"subscribe":{' not in received:
+        async with asyncio.timeout(10):
+            received += await loop.sock_recv(deaf, 4096)
+    return deaf
+
+
+async def test_a_client_that_never_reads_is_closed_with_3008_while_all_others_get_everything(
+    suite: Suite, clients: Clients, bystander: Bystander, unique: str
+) -> None:
+    channel, count, size = f"live:{unique}", 300, 50_000
+    alice = await subscribed(await connected(await clients.make("python", 0, "alice")), channel)
+    bob = await subscribed(await connected(await clients.make("js", 1, "bob")), channel)
+    closes, before = "warren_gateway_disconnects_total", len(suite.logs(GATEWAY, "client_disconnected"))
+
+    async with (
+        suite.counting(GATEWAY, closes, code="3008"),
+        suite.logging(GATEWAY, "client_disconnected", code=3008),
+        Backend.connected(suite.backend_url) as backend,
+    ):
+        with await deaf_client(suite.gateway_urls[0], suite.token("deaf"), channel):
+            for number in range(count):
+                await backend.publish(channel, {"n": number, "padding": "x" * size})
+                if number == count // 2:  # so far the deaf one has delayed nobody
+                    await alice.log.until("publication", channel, count=number, deadline=5)
+
+            for client in (alice, bob):
+                got = await client.log.until("publication", channel, count=count, deadline=10)
+                assert [event["data"]["n"] for event in got] == list(range(count))
+            await eventually(lambda: len(suite.logs(GATEWAY, "client_disconnected")) > before)
+
+    assert bystander.client.log.all("disconnected") == []
+
+
+async def test_a_client_that_stops_reading_in_the_midst_of_a_handshake_harms_nobody(
+    suite: Suite, bystander: Bystander
+) -> None:
+    parts = urlsplit(suite.gateway_urls[0])
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as silent:
+        silent.sendall(b"GET /connection/websocket HTTP/1.1\r\n")
+
+        await bystander.check(suite.backend_url)

@@ -1,0 +1,1 @@
+"""Everything a test run sets up: a broker of its own, and the whole suite as real processes."""
