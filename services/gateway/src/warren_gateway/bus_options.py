@@ -23,8 +23,9 @@ class BusSideOptions:
     rebind_batch: int = 256
     """Keys bound with one deadline after a reconnect."""
 
-    fanout_slice: int = 1000
-    """Recipients written to in one turn of the event loop."""
+    fanout_slice: int = 250
+    """Recipients written to in one turn of the event loop: some milliseconds. Between turns the inbox is
+    read, so that what comes meanwhile is packed into the next write."""
     fanout_batch_bytes: int = 65_536
     """Publications of one channel that are written together."""
     fanout_pending_bytes: int = 8_388_608
