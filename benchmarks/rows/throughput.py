@@ -45,10 +45,11 @@ async def bare_relay(url: str, count: int) -> float:
                 done.set()
 
         began = time.perf_counter()
-        await source.consume(relay)
+        tag = await source.consume(relay)
         async with asyncio.timeout(120):
             await done.wait()
         elapsed = time.perf_counter() - began
+        await source.cancel(tag)
         await source_side.queue_delete("bench.source")
         await target_side.queue_delete("bench.target")
     return count / elapsed
