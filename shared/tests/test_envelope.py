@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren_shared.contracts.envelope import ContractError, UnknownMessageError, decode_one_of
+from warren_shared.contracts.envelope import ContractError, Message, UnknownMessageError, decode_one_of
 from warren_shared.contracts.history import ReadRequest
 from warren_shared.contracts.presence import Joined, Left, Member
 
@@ -17,6 +17,18 @@ def test_what_is_encoded_is_decoded_again() -> None:
     joined = Joined(gateway="g", incarnation="i", started=1.5, channel="chat:a", member=Member(client="c", user="u"))
 
     assert decode_one_of(joined.encode(), Left, Joined) == joined
+
+
+def test_a_version_can_be_understood_before_it_is_written() -> None:
+    class Moved(Message):
+        type_name = "test.moved"
+        contract_version = 2
+
+    class MovedLater(Moved):
+        written_version = 2
+
+    assert json.loads(Moved().encode())["v"] == 1
+    assert Moved.decode(MovedLater().encode()) == Moved()
 
 
 def test_fields_of_a_newer_minor_contract_are_ignored() -> None:

@@ -33,6 +33,14 @@ def test_every_module_says_what_it_is_responsible_for() -> None:
     assert not silent
 
 
+def test_messages_between_processes_are_contracts() -> None:
+    """Only then are they recorded, documented, and known to be read by other versions."""
+    named = re.compile(r"^ {4}type_name\b", re.MULTILINE)
+    elsewhere = [relative(file) for file in SOURCES if named.search(file.read_text("utf-8"))]
+
+    assert {str(Path(name).parent) for name in elsewhere} == {"shared/src/warren_shared/contracts"}
+
+
 def test_every_module_is_short_enough_to_be_read_at_once() -> None:
     lengths = {relative(file): len(file.read_text("utf-8").splitlines()) for file in [*SOURCES, *TESTS]}
 

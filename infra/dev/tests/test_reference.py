@@ -16,7 +16,7 @@ from warren_dev.reference.asyncapi import asyncapi, asyncapi_yaml
 from warren_dev.reference.discovery import field_notes, message_types, shared_metrics
 from warren_dev.reference.markdown import cell, prose, table
 from warren_dev.reference.publications import HEADER_MEANINGS
-from warren_dev.reference.routes import CHANNEL_KEY, ROUTES, Route, answered_by, routes_of
+from warren_dev.reference.routes import CHANNEL_KEY, DEFAULT_EXCHANGE, ROUTES, Route, answered_by, routes_of
 from warren_dev.reference.schemas import type_text
 from warren_dev.reference.settings import variables
 from warren_shared.contracts.publication import Header
@@ -36,7 +36,7 @@ def topic_access(access: Access, exchange: str) -> TopicAccess:
 
 
 def example_key(route: Route) -> str:
-    return route.key.replace(CHANNEL_KEY, "chat.room").replace("{id}", "gw-1")
+    return route.key.replace(CHANNEL_KEY, "chat.room").replace("{id}", "gw-1").replace("{n}", "0")
 
 
 def references(node: Any) -> Iterator[str]:
@@ -68,7 +68,8 @@ def test_every_message_is_sent_by_somebody() -> None:
 def test_the_broker_lets_the_sender_publish_on_the_documented_way(route: Route) -> None:
     access = access_of(route.sender)
 
-    assert re.search(access.write, route.exchange)
+    # RabbitMQ checks the default exchange under the name amq.default.
+    assert re.search(access.write, route.exchange or "amq.default")
     if route.exchange in TOPICS:
         assert re.search(topic_access(access, route.exchange).write, example_key(route))
 
@@ -78,7 +79,10 @@ def test_the_receiver_may_consume_what_the_exchange_leads_to(route: Route) -> No
     access = access_of(route.receiver)
     queues = [binding.destination for binding in topology().bindings if binding.source == route.exchange]
 
-    if route.exchange == ExchangeName.CONTROL:  # bound to the gateway's own queue at run time
+    if route.exchange == DEFAULT_EXCHANGE:  # the key is the queue
+        assert example_key(route) in {queue.name for queue in topology().queues}
+        assert re.search(access.read, example_key(route))
+    elif route.exchange == ExchangeName.CONTROL:  # bound to the gateway's own queue at run time
         assert re.search(topic_access(access, route.exchange).read, example_key(route))
     else:
         assert any(re.search(access.read, queue) for queue in queues)

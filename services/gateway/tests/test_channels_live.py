@@ -232,6 +232,20 @@ async def test_a_type_that_a_backend_uses_for_itself_makes_no_difference() -> No
         assert client.data == [{"user": "u", "client": "c"}] * 3
 
 
+async def test_a_type_that_only_newer_services_know_is_dead_lettered_and_never_shown_as_a_publication() -> None:
+    async with world() as w:
+        client = Client("c")
+        await w.subscribe(client, "live:a", push_join_leave=True)
+        for kind in ("moved", "publication", "join"):
+            w.route(announced("live:a", b'{"user":"u","client":"x"}', kind))
+        await w.deliver()
+        who = {"user": "u", "client": "x"}
+        assert [push.get("pub", push.get("join")) for push in client.pushes] == [{"data": who}, {"info": who}]
+        ((delivery, reason),) = w.dead
+        assert delivery.type == "moved"
+        assert "'moved' is not known" in reason
+
+
 async def test_presence_is_told_of_subscriptions_that_have_a_member() -> None:
     async with world() as w:
         client, other = Client("c"), Client("d")

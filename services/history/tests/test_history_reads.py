@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from warren_history.domain.publications import Content, NewPublication, Retention
 from warren_history.domain.reading import ReadLimits
 from warren_history.handlers.reads import Reads
-from warren_history.metrics import Counts
+from warren_history.metrics import REQUESTS_UNKNOWN, Counts
 from warren_history.ports import StoreUnavailableError
 from warren_shared.contracts.codes import ErrorCode, Errors
 from warren_shared.contracts.envelope import decode_one_of
@@ -16,6 +16,7 @@ from warren_shared.contracts.history import Page, ReadRequest
 from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import Delivery
+from warren_shared.observability.metrics import Reading
 
 from .fakes import FakeClock
 from .memory_store import MemoryStore
@@ -113,14 +114,29 @@ async def test_what_cannot_be_read_fails_with_the_protocols_code(
         b'{"type":"history.read"}',
         b'{"type":"history.read","channel":"chat:room","limit":-2}',
         b'{"type":"history.read","channel":"chat:room","since_offset":-1}',
-        b'{"type":"history.read","v":99,"channel":"chat:room"}',
-        b'{"type":"history.remove","channel":"chat:room"}',
     ],
 )
 async def test_a_request_that_is_not_understood_fails_as_a_bad_request(service: Service, body: bytes) -> None:
     with capture_logs() as logs:
         assert await service.ask(body) == failed(Errors.BAD_REQUEST)
     assert [entry["event"] for entry in logs] == ["request_rejected"]
+    assert service.counts.requests_unknown == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"history.read","v":99,"channel":"chat:room"}',
+        b'{"type":"history.remove","channel":"chat:room"}',
+    ],
+)
+async def test_a_request_of_a_newer_gateway_fails_for_now_and_is_counted_apart(service: Service, body: bytes) -> None:
+    with capture_logs() as logs:
+        assert await service.ask(body) == failed(Errors.INTERNAL)
+    assert Errors.INTERNAL.temporary
+    assert [(entry["event"], entry["code"]) for entry in logs] == [("request_rejected", 100)]
+    assert service.counts.requests_unknown == 1
+    assert Reading(REQUESTS_UNKNOWN, 1) in list(service.counts.readings())
 
 
 async def test_a_store_that_is_down_is_a_temporary_failure(service: Service) -> None:

@@ -8,7 +8,6 @@ import orjson
 
 from warren_presence.domain.effects import Announce, Answer, Effect, Note, SendProbe
 from warren_presence.domain.partition import Input, Partition
-from warren_presence.domain.probes import Probe
 from warren_presence.domain.questions import Question
 from warren_presence.domain.syncs import Syncs
 from warren_shared.contracts.envelope import Message, decode_one_of
@@ -18,6 +17,7 @@ from warren_shared.contracts.presence import (
     Left,
     Member,
     Members,
+    Probe,
     Snapshot,
     Stats,
     Stopped,

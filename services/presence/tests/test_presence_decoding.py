@@ -5,11 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from warren_presence.domain.probes import Probe
 from warren_presence.domain.questions import Question
 from warren_presence.handlers.decoding import decode
 from warren_shared.contracts.envelope import ContractError, Message, UnknownMessageError
-from warren_shared.contracts.presence import Heartbeat, Joined, Left, Member, Query, Snapshot, Stopped, Synced
+from warren_shared.contracts.presence import Heartbeat, Joined, Left, Member, Probe, Query, Snapshot, Stopped, Synced
 from warren_shared.messaging.port import Delivery
 
 SENDER = {"gateway": "g1", "incarnation": "run1", "started": 5.0}

@@ -14,7 +14,6 @@ from opentelemetry.trace import SpanKind, format_span_id, format_trace_id
 from structlog.testing import capture_logs
 
 from warren_presence.domain.partition import Partition
-from warren_presence.domain.probes import Probe
 from warren_presence.domain.syncs import Syncs
 from warren_presence.handlers.ticker import Ticker
 from warren_presence.handlers.worker import PartitionWorker
@@ -30,7 +29,7 @@ from warren_presence.metrics import (
     collector,
 )
 from warren_shared.contracts.envelope import Message
-from warren_shared.contracts.presence import Members, Query, SnapshotRequest, Stats
+from warren_shared.contracts.presence import Members, Probe, Query, SnapshotRequest, Stats
 from warren_shared.messaging.dead_letters import REASON_HEADER, SERVICE_HEADER
 from warren_shared.messaging.port import Delivery, Outgoing
 from warren_shared.observability.tracing import Tracing

@@ -45,6 +45,11 @@ GIVEN_BACK: Final = MetricSpec(
 READS: Final = MetricSpec(
     "warren_history_reads", "counter", "Reads answered, by the protocol's error code or ok.", ("outcome",)
 )
+REQUESTS_UNKNOWN: Final = MetricSpec(
+    "warren_history_requests_unknown",
+    "counter",
+    "Requests of a type or version not known here, answered with error 100. A gateway is newer: upgrade history.",
+)
 READ_PUBLICATIONS: Final = MetricSpec("warren_history_read_publications", "counter", "Publications returned by reads.")
 TRIMMED: Final = MetricSpec(
     "warren_history_trimmed",
@@ -65,6 +70,7 @@ CATALOGUE: Final = (
     EGRESS_FAILURES,
     GIVEN_BACK,
     READS,
+    REQUESTS_UNKNOWN,
     READ_PUBLICATIONS,
     TRIMMED,
     STORE_ROWS,
@@ -94,6 +100,7 @@ class Counts:
     egress_failures: int = 0
     given_back: int = 0
     reads: Counter[str] = field(default_factory=Counter)
+    requests_unknown: int = 0
     read_publications: int = 0
     trimmed: Counter[str] = field(default_factory=Counter)
 
@@ -113,6 +120,7 @@ class Counts:
         yield Reading(STORE_FAILURES, self.store_failures)
         yield Reading(EGRESS_FAILURES, self.egress_failures)
         yield Reading(GIVEN_BACK, self.given_back)
+        yield Reading(REQUESTS_UNKNOWN, self.requests_unknown)
         yield Reading(READ_PUBLICATIONS, self.read_publications)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from warren_shared.contracts.envelope import Message
 
 
 class Operation(StrEnum):
-    """What a grant allows. ``*_if_subscribed`` holds only while subscribed to the channel."""
+    """What a grant allows. ``*_if_subscribed`` holds only while subscribed to the channel.
+
+    A reader leaves out operations it does not know: the grant allows less there, never more.
+    """
 
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
@@ -22,22 +26,51 @@ class Operation(StrEnum):
 
 
 class GrantScope(StrEnum):
-    """Which channels a grant speaks of."""
+    """Which channels a grant speaks of.
+
+    A reader leaves out a grant whose scope it does not know: its client may do less there, never more.
+    """
 
     NAMESPACE = "namespace"  # every channel of the namespace, except user-limited and private ($) ones
     USER_LIMITED = "user_limited"  # those of the namespace that name the user after '#'
     CHANNEL = "channel"  # exactly one channel
 
 
+def _known_operations(operations: object) -> object:
+    if not isinstance(operations, list):
+        return operations
+    return [each for each in operations if not _is_unknown(each, Operation)]
+
+
+def _of_known_scope(grants: object) -> object:
+    if not isinstance(grants, list):
+        return grants
+    return [each for each in grants if not (isinstance(each, dict) and _is_unknown(each.get("scope"), GrantScope))]
+
+
+def _is_unknown(word: object, words: type[StrEnum]) -> bool:
+    """Whether a later version may have written it; what is no word at all is a mistake."""
+    return isinstance(word, str) and word not in words.__members__.values()
+
+
 class Grant(BaseModel):
-    """One compiled permission. Policy is decided in auth; the gateway only matches it."""
+    """One compiled permission. Policy is decided in auth; the gateway only matches it.
+
+    A field added later must not narrow a grant, because older readers ignore it and would allow too
+    much: a narrower grant is one of a new scope.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     scope: GrantScope
     target: str
     """The namespace's name (``""``: channels without one) or, for scope CHANNEL, the channel."""
-    operations: frozenset[Operation]
+    operations: Annotated[frozenset[Operation], BeforeValidator(_known_operations)]
+
+    @field_serializer("operations")
+    def _in_order(self, operations: frozenset[Operation]) -> list[Operation]:
+        """A set has another order in every process; equal grants are written alike."""
+        return sorted(operations)
 
 
 class ConnectRequest(Message):
@@ -76,7 +109,7 @@ class Admitted(Message):
     """Unix seconds at which the connection ends unless it is refreshed."""
     channels: tuple[str, ...] = ()
     """Channels the connection is subscribed to by the server."""
-    grants: tuple[Grant, ...] = ()
+    grants: Annotated[tuple[Grant, ...], BeforeValidator(_of_known_scope)] = ()
 
 
 class Refused(Message):

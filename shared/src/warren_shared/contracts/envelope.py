@@ -2,7 +2,9 @@
 
 Every message is one JSON object with a ``type`` and a version ``v``. Contracts only grow: a reader
 ignores fields it does not know, and a field added later has a default, so old and new services
-understand one another. ``v`` changes only where that is impossible; a reader refuses a newer one.
+understand one another. A field at its default is not written, so a default never changes. A value
+that may be joined by others (an enum) says what a reader does with one it does not know; the message
+around it stays readable. ``v`` changes only where all that is impossible; a reader refuses a newer one.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ class Message(BaseModel):
     """The message's ``type``, unique among all contracts."""
     contract_version: ClassVar[int] = 1
     """The highest ``v`` this code understands."""
+    written_version: ClassVar[int] = 1
+    """The ``v`` this code writes; raised a release after ``contract_version``, when no older reader is left."""
 
     def encode(self) -> bytes:
         """Return the message's bytes; fields at their default are left out."""
         fields = self.model_dump(mode="json", exclude_defaults=True)
-        return orjson.dumps({"type": self.type_name, "v": self.contract_version, **fields})
+        return orjson.dumps({"type": self.type_name, "v": self.written_version, **fields})
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

@@ -1,6 +1,8 @@
 """Namespace options: the one YAML file that decides everything about channels.
 
-Options carry Centrifugo's names and meaning, so its users can bring their configuration. The file::
+Options carry Centrifugo's names and meaning, so its users can bring their configuration. The file is
+no message: an option, or a value of one, that is not known is refused, because it is most likely a
+mistake, and left out it might open a channel. It is used once all services know it. The file::
 
     without_namespace: {allow_subscribe_for_client: true}
     namespaces:

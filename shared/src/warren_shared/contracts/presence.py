@@ -1,4 +1,4 @@
-"""Presence: what gateways tell the presence service, and what it answers.
+"""Presence: what gateways tell the presence service, what it answers, and what it tells itself.
 
 Gateways are the truth, presence is their index. Joins, leaves, snapshots and queries of a channel
 go through the channel's partition of ``warren.presence``, so a query sees what its asker sent
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from warren_shared.contracts.envelope import Message
 
 HEARTBEAT_SECONDS: Final = 3.0
-"""Every gateway beats this often."""
+"""Every gateway beats this often. May only become less: an older presence would expire who beats more seldom."""
 MISSED_BEATS: Final = 3
 """After so many missed beats a gateway, and everyone on it, is gone."""
 
@@ -118,6 +118,22 @@ class Synced(_FromGateway):
     type_name = "gateway.synced"
 
     sync: str
+
+
+class Probe(Message):
+    """A presence process tells itself how far it has read. Goes through a partition's queue.
+
+    Whoever consumes the partition gets it, so a process must be able to read another version's.
+    """
+
+    type_name = "presence.probe"
+
+    tenure: str
+    """Which process sent it, and in which of its times as the partition's consumer."""
+    number: int
+    """Counts the probes of a tenure from 0; a gap shows that another process has read."""
+    sent_at: float
+    """Seconds of the sender's monotonic clock."""
 
 
 class SnapshotRequest(Message):

@@ -29,6 +29,10 @@ MAX_INFO_BYTES: Final = 16_384
 class DeliverType(StrEnum):
     """The AMQP ``type`` property on ``warren.deliver``; absent means a publication.
 
+    A gateway makes a dead letter of a delivery whose type it does not know: shown to clients as a
+    publication it would be a lie. What backends publish arrives by way of ``warren.publish`` and may
+    have any type.
+
     The body of a join or leave is the client protocol's ClientInfo as a JSON object: ``user`` and
     ``client``, and ``conn_info`` and ``chan_info`` embedded as the JSON they are.
     """
@@ -39,7 +43,11 @@ class DeliverType(StrEnum):
 
 
 class Header(StrEnum):
-    """AMQP headers of a publication. A backend may set the tags and the trace context; the rest is Warren's."""
+    """AMQP headers of a publication. A backend may set the tags and the trace context; the rest is Warren's.
+
+    Whoever does not know a header ignores it, and history does not pass it on: a publication must
+    make sense without one that was added later.
+    """
 
     OFFSET = "offset"  # integer, set by history: the publication's place in its stream
     EPOCH = "epoch"  # string, set by history: which incarnation of the stream

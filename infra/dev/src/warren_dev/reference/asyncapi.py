@@ -9,9 +9,16 @@ from typing import Any, Final
 import yaml
 
 from warren_dev.reference.discovery import message_types
-from warren_dev.reference.exchanges import CHANNEL_PARAMETER, GATEWAY_PARAMETER, exchange_binding, exchange_named
+from warren_dev.reference.exchanges import (
+    CHANNEL_PARAMETER,
+    GATEWAY_PARAMETER,
+    PARTITION_PARAMETER,
+    exchange_binding,
+    exchange_named,
+    queue_binding,
+)
 from warren_dev.reference.publications import publication_channels, publication_messages, publication_operations
-from warren_dev.reference.routes import CHANNEL_KEY, ROUTES, Route
+from warren_dev.reference.routes import CHANNEL_KEY, DEFAULT_EXCHANGE, ROUTES, Route
 from warren_dev.reference.schemas import message_schemas
 from warren_shared.contracts.envelope import Message
 
@@ -89,12 +96,14 @@ def _channels() -> Node:
 
 def _channel(route: Route) -> Node:
     address = str(route.key).replace(CHANNEL_KEY, "{channelKey}")
-    channel: Node = {"address": address, "description": exchange_named(route.exchange).purpose, "messages": {}}
-    meanings = {"channelKey": CHANNEL_PARAMETER, "id": GATEWAY_PARAMETER}
+    straight = route.exchange == DEFAULT_EXCHANGE
+    purpose = f"The queue of a partition of {route.receiver}." if straight else exchange_named(route.exchange).purpose
+    channel: Node = {"address": address, "description": purpose, "messages": {}}
+    meanings = {"channelKey": CHANNEL_PARAMETER, "id": GATEWAY_PARAMETER, "n": PARTITION_PARAMETER}
     parameters = {name: {"description": text} for name, text in meanings.items() if f"{{{name}}}" in address}
     if parameters:
         channel["parameters"] = parameters
-    channel["bindings"] = {"amqp": exchange_binding(route.exchange)}
+    channel["bindings"] = {"amqp": queue_binding(address) if straight else exchange_binding(route.exchange)}
     return channel
 
 
@@ -125,5 +134,7 @@ def _component(model: type[Message]) -> Node:
 
 
 def _channel_id(route: Route) -> str:
-    key = route.key.replace(CHANNEL_KEY, "channel").replace("{id}", "one")
+    key = route.key.replace(CHANNEL_KEY, "channel").replace("{id}", "one").replace("{n}", "n")
+    if route.exchange == DEFAULT_EXCHANGE:
+        return f"queue.{key.removeprefix('warren.')}"
     return f"{route.exchange.removeprefix('warren.')}.{key}"

@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import textwrap
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import pairwise
 from types import ModuleType
 from typing import Final
@@ -30,6 +31,16 @@ def message_types() -> list[type[Message]]:
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Message) and "type_name" in vars(value):
                 found[value.type_name] = value
+    return [found[name] for name in sorted(found)]
+
+
+def contract_words() -> list[type[StrEnum]]:
+    """Return the enums of the contracts: words that go over the wire."""
+    found: dict[str, type[StrEnum]] = {}
+    for module in _modules_under(warren_shared.contracts):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum:
+                found[value.__name__] = value
     return [found[name] for name in sorted(found)]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from warren_dev.reference.discovery import field_notes, message_types
 from warren_dev.reference.markdown import code, page, prose, table
 from warren_dev.reference.publications import HEADER_MEANINGS
-from warren_dev.reference.routes import Route, answered_by, routes_of
+from warren_dev.reference.routes import DEFAULT_EXCHANGE, Route, answered_by, routes_of
 from warren_dev.reference.schemas import Schema, message_schemas, nested_models, type_text
 from warren_shared.contracts import publication
 from warren_shared.contracts.envelope import Message
@@ -85,7 +85,12 @@ def _word(name: str, part: Schema) -> str:
 
 
 def _way(route: Route) -> str:
-    way = f"{route.sender} to {route.receiver}, on `{route.exchange}` under `{route.key}`"
+    place = (
+        f"straight to the queue `{route.key}`"
+        if route.exchange == DEFAULT_EXCHANGE
+        else f"on `{route.exchange}` under `{route.key}`"
+    )
+    way = f"{route.sender} to {route.receiver}, {place}"
     replies = ", ".join(f"`{reply.type_name}`" for reply in route.replies)
     return f"{way}; answered by {replies}" if replies else way
 

@@ -11,6 +11,10 @@ from warren_shared.topology.catalogue import ControlKey, EventKey, ExchangeName,
 
 CHANNEL_KEY: Final = "{channel key}"
 """Stands for the routing key of any channel."""
+DEFAULT_EXCHANGE: Final = ""
+"""AMQP's nameless exchange, whose routing keys are names of queues."""
+PRESENCE_PARTITION: Final = "warren.presence.{n}"
+"""Stands for the queue of any partition of presence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Route:
     """One way of a message."""
 
     message: type[Message]
-    exchange: ExchangeName
+    exchange: str
     key: str
     sender: str
     receiver: str
@@ -53,6 +57,7 @@ ROUTES: Final = (
     Route(presence.Heartbeat, ExchangeName.EVENTS, EventKey.GATEWAY_HEARTBEAT, "gateway", "presence"),
     Route(presence.Stopped, ExchangeName.EVENTS, EventKey.GATEWAY_STOPPED, "gateway", "presence"),
     Route(presence.Synced, ExchangeName.EVENTS, EventKey.GATEWAY_SYNCED, "gateway", "presence"),
+    Route(presence.Probe, DEFAULT_EXCHANGE, PRESENCE_PARTITION, "presence", "presence"),
     Route(presence.SnapshotRequest, ExchangeName.CONTROL, ControlKey.ALL_PRESENCE, "presence", "gateway"),
     Route(presence.SnapshotRequest, ExchangeName.CONTROL, gateway_control_key("{id}"), "presence", "gateway"),
 )

@@ -26,7 +26,7 @@ from warren_shared.topology.catalogue import ExchangeName
 
 DELIVER: Final = ExchangeName.DELIVER.value
 _TRACEPARENT: Final = Header.TRACEPARENT.value
-_JOIN_OR_LEAVE: Final = frozenset({DeliverType.JOIN, DeliverType.LEAVE})
+_NO_TYPE: Final = frozenset({None, "", DeliverType.PUBLICATION.value})
 
 
 @dataclass(slots=True, eq=False)
@@ -162,12 +162,17 @@ class Entry(ABC):
 
         Only what Warren's own services publish, straight to ``warren.deliver``, is more than a
         publication: through an exchange-to-exchange binding a message keeps the exchange it was
-        published to, and a backend may use the type property for itself.
+        published to, and a backend may use the type property for itself. What newer services publish
+        there under a type of theirs becomes a dead letter.
         """
-        if delivery.type in _JOIN_OR_LEAVE and delivery.exchange == DELIVER:
-            self._take_join_or_leave(delivery, joined=delivery.type == DeliverType.JOIN)
-        else:
+        if delivery.exchange != DELIVER or delivery.type in _NO_TYPE:
             self._take_publication(delivery)
+        elif delivery.type == DeliverType.JOIN:
+            self._take_join_or_leave(delivery, joined=True)
+        elif delivery.type == DeliverType.LEAVE:
+            self._take_join_or_leave(delivery, joined=False)
+        else:
+            self._reject(delivery, f"a delivery of type {str(delivery.type)[:64]!r} is not known here")
 
     @abstractmethod
     def bound(self) -> None:

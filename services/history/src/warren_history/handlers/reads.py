@@ -9,7 +9,7 @@ from warren_history.domain.reading import ReadLimits, page_of, plan_read
 from warren_history.metrics import Counts
 from warren_history.ports import Store, StoreUnavailableError
 from warren_shared.contracts.codes import ErrorCode, Errors
-from warren_shared.contracts.envelope import ContractError
+from warren_shared.contracts.envelope import ContractError, UnknownMessageError
 from warren_shared.contracts.history import ReadRequest
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.contracts.rpc import Failed
@@ -36,9 +36,12 @@ class Reads:
         """Answer one request. Never raises but for cancellation."""
         try:
             request = ReadRequest.decode(delivery.body)
+        except UnknownMessageError as error:
+            # While services are upgraded a newer gateway may ask for what a newer history can answer.
+            self._counts.requests_unknown += 1
+            return self._reject(Errors.INTERNAL, delivery, error)
         except ContractError as error:
-            _log.warning("request_rejected", key=delivery.routing_key, reason=str(error))
-            return self._failed(Errors.BAD_REQUEST)
+            return self._reject(Errors.BAD_REQUEST, delivery, error)
         plan = plan_read(request, self._namespaces, self._limits)
         if isinstance(plan, ErrorCode):
             return self._failed(plan)
@@ -52,6 +55,10 @@ class Reads:
         self._counts.reads["ok"] += 1
         self._counts.read_publications += len(page.publications)
         return page_of(page).encode()
+
+    def _reject(self, code: ErrorCode, delivery: Delivery, error: ContractError) -> bytes:
+        _log.warning("request_rejected", key=delivery.routing_key, code=code.code, reason=str(error))
+        return self._failed(code)
 
     def _failed(self, error: ErrorCode) -> bytes:
         self._counts.reads[str(error.code)] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from warren_presence.domain.probes import Probe
+from warren_shared.contracts.presence import Probe
 from warren_shared.contracts.publication import DeliverType
 
 

@@ -18,11 +18,11 @@ from warren_presence.domain.effects import Announce, Effect, Note, SendProbe
 from warren_presence.domain.filling import Filling
 from warren_presence.domain.occupancy import Occupancy, Removed
 from warren_presence.domain.occupants import Occupant, client_info, occupant_of
-from warren_presence.domain.probes import Probe, Return, Tenure
+from warren_presence.domain.probes import Return, Tenure
 from warren_presence.domain.questions import Desk, Question
 from warren_presence.domain.roster import ANSWER_DUE, ASK_AGAIN, REMEMBERED, SILENCE, Incarnation, Life, Roster, is_void
 from warren_presence.domain.syncs import Syncs
-from warren_shared.contracts.presence import Heartbeat, Joined, Left, Member, Snapshot, Stopped, Synced
+from warren_shared.contracts.presence import Heartbeat, Joined, Left, Member, Probe, Snapshot, Stopped, Synced
 from warren_shared.contracts.publication import DeliverType
 
 Report = Heartbeat | Joined | Left | Snapshot | Synced

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
-from warren_shared.contracts.envelope import Message
+from warren_shared.contracts.presence import Probe
 
 INTERVAL: Final = 0.5
 """Seconds between probes."""
@@ -24,18 +24,6 @@ LONGEST_STALL: Final = 5.0
 have taken the connection for dead and let somebody else work."""
 LAPSE: Final = 60.0
 """After so long without a delivery, not even of a probe, what is known is too old to be worth keeping."""
-
-
-class Probe(Message):
-    """A message of a presence process to itself, through a partition's queue."""
-
-    type_name = "presence.probe"
-
-    tenure: str
-    """Which tenure sent it."""
-    number: int
-    sent_at: float
-    """By the sender's monotonic clock."""
 
 
 class Return(Enum):

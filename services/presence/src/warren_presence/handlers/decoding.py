@@ -9,7 +9,6 @@ from typing import Final, assert_never
 import orjson
 
 from warren_presence.domain.partition import Input, Report
-from warren_presence.domain.probes import Probe
 from warren_presence.domain.questions import Question
 from warren_shared.contracts.channels import ChannelNameError, check_channel, routing_key_of
 from warren_shared.contracts.envelope import ContractError, decode_one_of
@@ -18,6 +17,7 @@ from warren_shared.contracts.presence import (
     Joined,
     Left,
     Member,
+    Probe,
     Query,
     Snapshot,
     Stopped,
