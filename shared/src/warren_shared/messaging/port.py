@@ -87,9 +87,6 @@ raising gives it back to the broker, which delivers it again, in order, after a 
 RequestHandler = Callable[[Delivery], Awaitable[bytes]]
 """Answers one request with the reply's body. Raising answers ``rpc.failed`` with code 100."""
 
-InboxHandler = Callable[[Sequence[Delivery]], None]
-"""Takes an inbox's deliveries in order, synchronously, without settling: they were auto-acked."""
-
 BindKey = tuple[str, str]
 """(exchange, binding key)."""
 
