@@ -14,6 +14,7 @@ from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshReques
 from warren_shared.contracts.envelope import Message
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import Delivery
+from warren_shared.observability.metrics import Reading
 
 Sign = Callable[[Mapping[str, object]], str]
 
@@ -94,6 +95,14 @@ async def test_what_cannot_be_read_is_answered_counted_and_logged(
     assert handler.rejected == 1
     assert not handler.decisions
     assert [(line["event"], line["code"]) for line in logs] == [("request_rejected", code)]
+
+
+def test_every_outcome_of_every_method_reads_0_before_the_first_request(handler: RequestHandler) -> None:
+    values = {reading.labels: reading.value for reading in collector(handler)() if isinstance(reading, Reading)}
+
+    for method in ("auth.connect", "auth.refresh"):
+        for outcome in Outcome:
+            assert values[method, outcome.value] == 0
 
 
 async def test_metrics_are_those_of_the_catalogue(handler: RequestHandler, sign: Sign) -> None:

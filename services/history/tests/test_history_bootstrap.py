@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from warren_history.bootstrap import build
-from warren_history.metrics import CATALOGUE
+from warren_history.domain.admission import Reason
+from warren_history.metrics import CATALOGUE, Counts
 from warren_history.settings import HistorySettings
 from warren_shared.contracts.history import Page, ReadRequest
 from warren_shared.messaging.port import BatchHandler, BindingPlan, Delivery, InboxListener, RequestHandler
@@ -171,8 +172,20 @@ async def test_every_metric_of_the_catalogue_is_exposed_once_there_is_something_
         "warren_history_batch_publications_count 2.0",
     ):
         assert line in text
-    swept = {"warren_history_trimmed"}  # appears with the first sweep
-    assert [spec.name for spec in CATALOGUE if f"# TYPE {spec.name}" not in text and spec.name not in swept] == []
+    assert [spec.name for spec in CATALOGUE if f"# TYPE {spec.name}" not in text] == []
+
+
+def test_reasons_outcomes_and_kinds_that_have_not_come_up_read_0() -> None:
+    metrics = Metrics()
+    metrics.add(Counts().readings)
+    text = metrics.render().decode()
+
+    for reason in Reason:
+        assert f'warren_history_rejected_total{{reason="{reason.value}"}} 0.0' in text
+    for outcome in ("ok", "100", "102", "107", "108"):
+        assert f'warren_history_reads_total{{outcome="{outcome}"}} 0.0' in text
+    for kind in ("publications", "message_ids", "streams"):
+        assert f'warren_history_trimmed_total{{kind="{kind}"}} 0.0' in text
 
 
 async def test_stopping_does_not_wait_for_a_broker_that_does_not_confirm(history: Running) -> None:

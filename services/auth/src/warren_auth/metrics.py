@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Final
 
-from warren_auth.handlers.requests import RequestHandler
+from warren_auth.domain.admission import Outcome
+from warren_auth.handlers.requests import METHODS, RequestHandler
 from warren_shared.observability.metrics import AnyReading, HistogramReading, MetricSpec, Reading
 
 REQUESTS: Final = MetricSpec(
@@ -23,11 +25,11 @@ CATALOGUE: Final = (REQUESTS, REJECTED, SECONDS)
 
 
 def collector(handler: RequestHandler) -> Callable[[], Iterable[AnyReading]]:
-    """Return the function that reads all metrics."""
+    """Return the function that reads all metrics; outcomes that have not happened read 0."""
 
     def collect() -> Iterable[AnyReading]:
-        for (method, outcome), count in handler.decisions.items():
-            yield Reading(REQUESTS, count, (method, outcome.value))
+        for method, outcome in product(METHODS, Outcome):
+            yield Reading(REQUESTS, handler.decisions[method, outcome], (method, outcome.value))
         yield Reading(REJECTED, handler.rejected)
         yield HistogramReading(SECONDS, handler.seconds)
 

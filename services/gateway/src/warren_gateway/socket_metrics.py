@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from warren_gateway.domain.commands import METHODS
+from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Errors
 from warren_shared.observability.metrics import MetricSpec, Reading
+
+_REFUSALS: Final = ("draining", "origin", "limit", "rate")
+_ERROR_CODES: Final = frozenset(each.code for each in vars(Errors).values() if isinstance(each, ErrorCode))
+_DISCONNECT_CODES: Final = frozenset(each.code for each in vars(Disconnects).values() if isinstance(each, Disconnect))
 
 CONNECTIONS: Final = MetricSpec("warren_gateway_connections", "gauge", "Open connections.")
 ACCEPTED: Final = MetricSpec("warren_gateway_connections_accepted", "counter", "Connections opened.")
@@ -45,15 +51,16 @@ class SocketCounters:
 
 
 def readings(counters: SocketCounters, connections: Callable[[], int]) -> Iterable[Reading]:
-    """Read the counters; ``connections`` tells how many are open."""
+    """Read the counters; ``connections`` tells how many are open. What has not happened yet reads 0."""
     yield Reading(CONNECTIONS, connections())
     yield Reading(ACCEPTED, counters.accepted)
     yield Reading(CUT, counters.cut)
-    for reason, count in counters.refused.items():
-        yield Reading(REFUSED, count, (reason,))
-    for method, count in counters.commands.items():
-        yield Reading(COMMANDS, count, (method,))
-    for code, count in counters.error_replies.items():
-        yield Reading(ERROR_REPLIES, count, (str(code),))
-    for code, count in counters.disconnects.items():
-        yield Reading(DISCONNECTS, count, (str(code),))
+    for reason in sorted({*_REFUSALS, *counters.refused}):
+        yield Reading(REFUSED, counters.refused[reason], (reason,))
+    for method in METHODS:
+        yield Reading(COMMANDS, counters.commands[method], (method,))
+    # Auth may answer with other codes.
+    for code in sorted({*_ERROR_CODES, *counters.error_replies}):
+        yield Reading(ERROR_REPLIES, counters.error_replies[code], (str(code),))
+    for code in sorted({*_DISCONNECT_CODES, *counters.disconnects}):
+        yield Reading(DISCONNECTS, counters.disconnects[code], (str(code),))

@@ -9,10 +9,14 @@ from typing import Final
 
 from warren_history.domain.admission import Reason
 from warren_history.ports import Store
+from warren_shared.contracts.codes import Errors
 from warren_shared.observability.metrics import AnyReading, Histogram, HistogramReading, MetricSpec, Reading
 
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECOND_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_READ_ERRORS: Final = (Errors.INTERNAL, Errors.UNKNOWN_CHANNEL, Errors.BAD_REQUEST, Errors.NOT_AVAILABLE)
+_READ_OUTCOMES: Final = ("ok", *(str(error.code) for error in _READ_ERRORS))
+_TRIMMED_KINDS: Final = ("publications", "message_ids", "streams")
 
 APPENDED: Final = MetricSpec("warren_history_appended", "counter", "Publications stored and numbered.", ("namespace",))
 DUPLICATES: Final = MetricSpec(
@@ -105,16 +109,19 @@ class Counts:
     trimmed: Counter[str] = field(default_factory=Counter)
 
     def readings(self) -> Iterable[AnyReading]:
-        """Return the readings of all that is counted here."""
-        for spec, counter in (
-            (APPENDED, self.appended),
-            (DUPLICATES, self.duplicates),
-            (REJECTED, self.rejected),
-            (READS, self.reads),
-            (TRIMMED, self.trimmed),
-        ):
-            for label, value in counter.items():
-                yield Reading(spec, value, (str(label),))
+        """Return the readings of all that is counted here.
+
+        What can be named before it happens reads 0: a series that begins with its first event shows no increase.
+        """
+        for spec, counter in ((APPENDED, self.appended), (DUPLICATES, self.duplicates)):
+            for namespace, value in counter.items():
+                yield Reading(spec, value, (namespace,))
+        for reason in Reason:
+            yield Reading(REJECTED, self.rejected[reason], (reason.value,))
+        for outcome in sorted({*_READ_OUTCOMES, *self.reads}):
+            yield Reading(READS, self.reads[outcome], (outcome,))
+        for kind in _TRIMMED_KINDS:
+            yield Reading(TRIMMED, self.trimmed[kind], (kind,))
         yield HistogramReading(BATCH, self.batches)
         yield HistogramReading(APPEND_SECONDS, self.append_seconds)
         yield Reading(STORE_FAILURES, self.store_failures)

@@ -18,6 +18,7 @@ from warren_shared.runtime.clock import Clock
 
 _Request = ConnectRequest | RefreshRequest
 _REQUESTS: Final[tuple[type[_Request], ...]] = (ConnectRequest, RefreshRequest)
+METHODS: Final = tuple(request.type_name for request in _REQUESTS)
 _log = structlog.get_logger()
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
 

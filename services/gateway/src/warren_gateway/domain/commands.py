@@ -148,7 +148,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     request: Request | None
 
 
-_METHODS: Final = {
+_METHODS: Final[dict[type[object], str]] = {
     ConnectCommand: "connect",
     SubscribeCommand: "subscribe",
     UnsubscribeCommand: "unsubscribe",
@@ -163,6 +163,7 @@ _METHODS: Final = {
     SubRefreshCommand: "sub_refresh",
     type(None): "pong",
 }
+METHODS: Final = tuple(_METHODS.values())
 
 
 def method_of(request: Request | None) -> str:
