@@ -16,7 +16,7 @@ import pytest
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.observability.metrics import MetricSpec, Reading
 from warren_shared.runtime.errors import StartupError
-from warren_shared.runtime.namespace_watcher import NamespaceWatcher
+from warren_shared.runtime.namespace_watcher import RELOAD_FAILURES, NamespaceWatcher
 from warren_shared.runtime.ops import OpsServer
 
 DEADLINE = 15.0
@@ -109,6 +109,27 @@ def test_an_invalid_change_of_the_namespace_file_keeps_the_last_good_one(namespa
     assert [reading.value for reading in watcher.readings()] == [1, 1]
 
 
+def test_a_namespace_file_that_is_gone_is_counted_once_and_keeps_the_last_good_one(namespace_file: Path) -> None:
+    watcher = NamespaceWatcher(namespace_file)
+    text = namespace_file.read_text()
+
+    namespace_file.unlink()
+    watcher.look()
+    watcher.look()
+    assert (list(watcher.current), failures(watcher)) == (["chat"], 1)
+
+    namespace_file.write_text(text)
+    watcher.look()
+    namespace_file.unlink()
+    watcher.look()
+    assert failures(watcher) == 2
+
+
+def failures(watcher: NamespaceWatcher) -> float:
+    (value,) = (reading.value for reading in watcher.readings() if reading.spec == RELOAD_FAILURES)
+    return value
+
+
 def test_a_file_that_did_not_change_is_not_taken_over_again(namespace_file: Path) -> None:
     watcher = NamespaceWatcher(namespace_file)
     watcher.subscribe(lambda _: pytest.fail("nothing changed"))
@@ -131,10 +152,14 @@ async def test_readiness_tells_which_condition_is_missing() -> None:
     async with ops.serving(), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/readyz") as answer:
             assert (answer.status, (await answer.json())["checks"]) == (503, {"broker": False})
+        async with session.get("/metrics") as answer:
+            assert 'warren_ready{check="broker"} 0.0' in await answer.text()
         ready = True
         async with session.get("/readyz") as answer:
             assert answer.status == 200
         async with session.get("/livez") as answer:
             assert answer.status == 200
         async with session.get("/metrics") as answer:
-            assert "warren_sample 3.0" in await answer.text()
+            text = await answer.text()
+            assert "warren_sample 3.0" in text
+            assert 'warren_ready{check="broker"} 1.0' in text

@@ -305,3 +305,15 @@ async def test_a_consumer_comes_back_when_its_deleted_queue_does(broker_url: str
 
             assert await collector.wait_for(1) == [b"back"]
             await amqp_channel.queue_delete("mine")
+
+
+async def test_a_bus_whose_queue_was_deleted_is_connected_and_not_ready(broker_url: str) -> None:
+    connection = await aio_pika.connect(broker_url)
+    async with connection:
+        amqp_channel = await connection.channel()
+        await amqp_channel.declare_queue("mine", durable=True)
+        async with running(broker_url, lambda bus: bus.consume("mine", Collector())) as bus:
+            await amqp_channel.queue_delete("mine")
+
+            await eventually(lambda: not bus.ready, what="not ready without its queue")
+            assert bus.connected

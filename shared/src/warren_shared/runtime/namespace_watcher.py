@@ -18,7 +18,9 @@ _log = structlog.get_logger()
 
 RELOADS: Final = MetricSpec("warren_namespace_reloads", "counter", "Namespace file changes taken over.")
 RELOAD_FAILURES: Final = MetricSpec(
-    "warren_namespace_reload_failures", "counter", "Invalid namespace files; the last good one stays. Mend the file."
+    "warren_namespace_reload_failures",
+    "counter",
+    "Namespace files invalid or gone; the last good one stays. Mend the file.",
 )
 CATALOGUE: Final = (RELOADS, RELOAD_FAILURES)
 
@@ -31,6 +33,7 @@ class NamespaceWatcher:
         self._path = path
         self._callbacks: list[Callable[[Namespaces], None]] = []
         self._reloads = self._failures = 0
+        self._missing = False
         try:
             self._text = path.read_text("utf-8")
             self._current = parse_namespaces(self._text)
@@ -69,17 +72,20 @@ class NamespaceWatcher:
         """Look at the file every second until cancelled.
 
         The text is compared, not the modification time: mounted configuration may keep its time.
-        A file that vanishes for a moment, as editors and mounts let it, is reported once.
         """
-        missing = False
         while True:
             await asyncio.sleep(_POLL_SECONDS)
-            if self._path.exists():
-                missing = False
-                self.reload()
-            elif not missing:
-                missing = True
-                _log.error("namespace_file_missing", file=str(self._path))
+            self.look()
+
+    def look(self) -> None:
+        """Read the file if it is there. While it is gone, that is reported and counted once."""
+        if self._path.exists():
+            self._missing = False
+            self.reload()
+        elif not self._missing:
+            self._missing = True
+            self._failures += 1
+            _log.error("namespace_file_missing", file=str(self._path))
 
     def readings(self) -> Iterable[Reading]:
         """Return the reload counters."""

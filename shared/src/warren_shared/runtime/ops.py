@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 
-from warren_shared.observability.metrics import Collect, Metrics
+from warren_shared.observability.metrics import Collect, Metrics, MetricSpec, Reading
 from warren_shared.runtime.errors import StartupError
 
 Check = Callable[[], bool]
+READY: Final = MetricSpec(
+    "warren_ready",
+    "gauge",
+    "1 while the condition holds. Ready is whose conditions all hold, as /readyz tells; the log says what is missing.",
+    ("check",),
+)
+CATALOGUE: Final = (READY,)
 
 
 class OpsServer:
@@ -20,6 +28,7 @@ class OpsServer:
         self._host, self._port = host, port
         self._metrics = Metrics()
         self._checks: dict[str, Check] = {}
+        self._metrics.add(self._readings)
 
     def add_metrics(self, collect: Collect) -> None:
         """Add a source of readings, called at every scrape."""
@@ -47,6 +56,9 @@ class OpsServer:
             yield
         finally:
             await runner.cleanup()
+
+    def _readings(self) -> Iterable[Reading]:
+        return [Reading(READY, float(check()), (name,)) for name, check in self._checks.items()]
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
         return web.Response(
