@@ -12,6 +12,7 @@ from clients.backend import Backend, Stream
 from clients.party import Clients
 from clients.sdk import SdkClient, SdkError, connected, subscribed
 from eventually import eventually
+from staging.programs import GATEWAYS
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
@@ -38,6 +39,8 @@ async def test_without_auth_those_who_are_connected_go_on_and_new_ones_are_told_
 ) -> None:
     live, durable = f"live:{unique}", f"chat:{unique}"
     alice, bob = await pair(clients, live, durable)
+    unanswered = {"method": "connect", "outcome": "timeout"}
+    before = await suite.total(GATEWAYS, "warren_gateway_requests_total", **unanswered)
     await suite.kill9("auth")
 
     for channel in (live, durable):
@@ -48,6 +51,7 @@ async def test_without_auth_those_who_are_connected_go_on_and_new_ones_are_told_
         await stranger.send(json.dumps({"id": 1, "connect": {"token": suite.token("stranger")}}))
         code, _ = await stranger.closed(deadline=DOWN_SECONDS)
         assert 3000 <= code < 3500
+    assert await suite.total(GATEWAYS, "warren_gateway_requests_total", **unanswered) > before
     newcomer = await clients.make("js", 1, "newcomer")
     await newcomer.connect()
 

@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 from warren_gateway.adapters.services import BusServices
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.handlers.delivery_spans import DeliverySpans
+from warren_gateway.handlers.request_outcomes import Method, Outcome, RequestOutcomes
 from warren_gateway.ports import Publish, RequestFailedError, ServiceUnavailableError
 from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
 from warren_shared.contracts.envelope import Message
@@ -69,8 +70,10 @@ def services(
     tracing: Tracing | None = None,
     reported: Callable[[str], Awaitable[None]] = at_once,
     options: BusSideOptions = OPTIONS,
+    outcomes: RequestOutcomes | None = None,
 ) -> BusServices:
-    return BusServices(bus, tracing or Tracing(None), options, reported=reported)
+    counts = outcomes or RequestOutcomes(lambda: 0.0)
+    return BusServices(bus, tracing or Tracing(None), options, counts, reported=reported)
 
 
 async def test_auth_is_asked_who_a_client_is() -> None:
@@ -148,6 +151,21 @@ async def test_a_service_that_does_not_answer_is_unavailable(
 ) -> None:
     with pytest.raises(ServiceUnavailableError):
         await call(services(Bus(trouble)))  # type: ignore[misc]  # every call is a coroutine
+
+
+@pytest.mark.parametrize("stats", [True, False])
+async def test_each_request_is_counted_under_its_own_method(stats: bool) -> None:
+    outcomes = RequestOutcomes(lambda: 0.0)
+    made = services(Bus(DeadlineExceededError("x"), Failed(code=106, reason="limit exceeded")), outcomes=outcomes)
+    with pytest.raises(ServiceUnavailableError):
+        await made.refresh(RefreshRequest(client="c", user="u", token="t"))
+    with pytest.raises(RequestFailedError):
+        await (made.presence_stats("a") if stats else made.presence("a"))
+    asked = Method.PRESENCE_STATS if stats else Method.PRESENCE
+    assert {key for key, count in outcomes.counts.items() if count} == {
+        (Method.REFRESH, Outcome.TIMEOUT),
+        (asked, Outcome.REFUSED),
+    }
 
 
 async def test_a_service_that_cannot_says_why() -> None:

@@ -166,6 +166,14 @@ async def test_a_namespace_file_that_changes_is_taken_over(tmp_path: Path) -> No
         assert client.replies == [Errors.UNKNOWN_CHANNEL, Subscribed()]
 
 
+async def test_a_namespace_nobody_has_used_yet_is_counted_from_0(tmp_path: Path) -> None:
+    async with side(tmp_path) as made:
+        assert made.value("warren_gateway_insufficient", "chat") == 0
+        (tmp_path / "namespaces.yml").write_text("namespaces: [{name: new}]")
+        made.namespaces.reload()
+        assert made.value("warren_gateway_insufficient", "new") == 0
+
+
 async def test_every_reading_is_of_the_catalogue_and_every_metric_is_read(tmp_path: Path) -> None:
     async with side(tmp_path) as made:
         client = Client("c")

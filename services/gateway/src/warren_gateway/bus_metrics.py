@@ -8,6 +8,7 @@ from typing import Final
 from warren_gateway.handlers.channels import LocalChannels
 from warren_gateway.handlers.counts import BusCounts, NamespaceCounts
 from warren_gateway.handlers.presence import PresenceReporter
+from warren_gateway.handlers.request_outcomes import RequestOutcomes
 from warren_shared.contracts.channels import NO_NAMESPACE_WORD
 from warren_shared.observability.metrics import AnyReading, HistogramReading, MetricSpec, Reading
 
@@ -73,6 +74,17 @@ FANOUT_SECONDS: Final = MetricSpec(
 LOOP_STALL: Final = MetricSpec(
     "warren_gateway_loop_stall_seconds", "gauge", "The event loop's longest delay since the last scrape."
 )
+REQUESTS: Final = MetricSpec(
+    "warren_gateway_requests",
+    "counter",
+    "Requests to the other services and publications of clients. ok and refused are answers; failed: the service is not"
+    " well, see its log; timeout: it is not there or too slow; unavailable, rejected: look after the broker;"
+    " not_understood: versions do not fit.",
+    ("method", "outcome"),
+)
+REQUEST_SECONDS: Final = MetricSpec(
+    "warren_gateway_request_seconds", "histogram", "How long these took, however they ended.", ("method",)
+)
 CATALOGUE: Final = (
     PUBLICATIONS,
     DELIVERIES,
@@ -95,14 +107,18 @@ CATALOGUE: Final = (
     PRESENCE_FAILURES,
     FANOUT_SECONDS,
     LOOP_STALL,
+    REQUESTS,
+    REQUEST_SECONDS,
 )
 
 
 class BusMetrics:
     """Reads the counts when metrics are scraped."""
 
-    def __init__(self, counts: BusCounts, channels: LocalChannels, presence: PresenceReporter) -> None:
-        self._counts, self._channels, self._presence = counts, channels, presence
+    def __init__(
+        self, counts: BusCounts, outcomes: RequestOutcomes, channels: LocalChannels, presence: PresenceReporter
+    ) -> None:
+        self._counts, self._outcomes, self._channels, self._presence = counts, outcomes, channels, presence
 
     def collect(self) -> Iterable[AnyReading]:
         """Return all readings; the loop's delay begins anew."""
@@ -122,6 +138,10 @@ class BusMetrics:
         yield HistogramReading(FANOUT_SECONDS, counts.fanout_seconds)
         yield Reading(LOOP_STALL, counts.longest_stall)
         counts.longest_stall = 0.0
+        for (method, outcome), count in self._outcomes.counts.items():
+            yield Reading(REQUESTS, count, (method.value, outcome.value))
+        for method, seconds in self._outcomes.seconds.items():
+            yield HistogramReading(REQUEST_SECONDS, seconds, (method.value,))
 
 
 def _namespace_readings(namespace: str, counts: NamespaceCounts) -> Iterable[Reading]:

@@ -18,6 +18,7 @@ from warren_gateway.handlers.dead_letters import DeadLetters
 from warren_gateway.handlers.delivery_spans import DeliverySpans
 from warren_gateway.handlers.loop_watch import watch_loop
 from warren_gateway.handlers.presence import PresenceReporter
+from warren_gateway.handlers.request_outcomes import RequestOutcomes
 from warren_gateway.identity import GatewayIdentity
 from warren_gateway.ports import Channels, Services
 from warren_shared.runtime.service import Context
@@ -36,8 +37,10 @@ async def bus_side(
     """
     loop = asyncio.get_running_loop()
     counts = BusCounts()
+    counts.know(context.namespaces.current)
     presence = PresenceReporter(context.bus, identity, options)
-    services = BusServices(context.bus, context.tracing, options, reported=presence.reported)
+    outcomes = RequestOutcomes(context.clock.monotonic)
+    services = BusServices(context.bus, context.tracing, options, outcomes, reported=presence.reported)
     dead_letters = DeadLetters(
         context.bus, counts, per_second=options.dead_letters_per_second, monotonic=context.clock.monotonic
     )
@@ -57,8 +60,9 @@ async def bus_side(
     )
     inbox = GatewayInbox(identity.gateway, channels, presence, dead_letters, bind_deadline=options.bind_deadline)
     context.bus.open_inbox(inbox, max_length=options.inbox_length)
+    context.namespaces.subscribe(counts.know)
     context.namespaces.subscribe(channels.use)
-    context.ops.add_metrics(BusMetrics(counts, channels, presence).collect)
+    context.ops.add_metrics(BusMetrics(counts, outcomes, channels, presence).collect)
     works: list[Coroutine[Any, Any, None]] = [
         channels.binder.run(),
         presence.run(),

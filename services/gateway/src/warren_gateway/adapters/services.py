@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
-import structlog
 from opentelemetry.trace import SpanKind
 
 from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.handlers.request_outcomes import Method, RequestOutcomes
 from warren_gateway.ports import Publish, RequestFailedError, ServiceUnavailableError
 from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
 from warren_shared.contracts.channels import routing_key_of
 from warren_shared.contracts.codes import ErrorCode
-from warren_shared.contracts.envelope import ContractError, Message, decode_one_of
+from warren_shared.contracts.envelope import Message, decode_one_of
 from warren_shared.contracts.history import Page, ReadRequest
 from warren_shared.contracts.presence import Members, Query, Stats
 from warren_shared.contracts.publication import Header
 from warren_shared.contracts.rpc import Failed
-from warren_shared.messaging.port import JSON, BusError, HeaderValue, Outgoing, Requester
+from warren_shared.messaging.port import JSON, DeadlineExceededError, HeaderValue, Outgoing, Requester
 from warren_shared.observability.trace_context import sampled_context
 from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName, RpcKey
@@ -27,7 +27,6 @@ from warren_shared.topology.catalogue import ExchangeName, RpcKey
 AnyReply = TypeVar("AnyReply", bound=Message)
 _PUBLISH: Final = ExchangeName.PUBLISH.value
 SHORTEST_WAIT: Final = 0.001
-_log = structlog.get_logger()
 
 
 class CallBus(Requester, Protocol):
@@ -45,20 +44,49 @@ class BusServices:
     """
 
     def __init__(
-        self, bus: CallBus, tracing: Tracing, options: BusSideOptions, *, reported: Callable[[str], Awaitable[None]]
+        self,
+        bus: CallBus,
+        tracing: Tracing,
+        options: BusSideOptions,
+        outcomes: RequestOutcomes,
+        *,
+        reported: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._bus, self._tracing, self._options, self._reported = bus, tracing, options, reported
+        self._bus, self._tracing, self._options = bus, tracing, options
+        self._outcomes, self._reported = outcomes, reported
 
     async def connect(self, request: ConnectRequest) -> Admitted | Refused:
         """See the port."""
-        return await self._admission(RpcKey.AUTH_CONNECT, request)
+        return await self._admission(Method.CONNECT, RpcKey.AUTH_CONNECT, request)
 
     async def refresh(self, request: RefreshRequest) -> Admitted | Refused:
         """See the port."""
-        return await self._admission(RpcKey.AUTH_REFRESH, request)
+        return await self._admission(Method.REFRESH, RpcKey.AUTH_REFRESH, request)
 
     async def publish(self, publication: Publish) -> None:
         """See the port."""
+        with self._outcomes.counting(Method.PUBLISH):
+            await self._publish_traced(publication)
+
+    async def presence(self, channel: str) -> Members:
+        """See the port."""
+        with self._outcomes.counting(Method.PRESENCE):
+            return await self._ask_presence(Query(channel=channel), Members)
+
+    async def presence_stats(self, channel: str) -> Stats:
+        """See the port."""
+        with self._outcomes.counting(Method.PRESENCE_STATS):
+            return await self._ask_presence(Query(channel=channel, stats=True), Stats)
+
+    async def history(self, request: ReadRequest) -> Page:
+        """See the port."""
+        with self._outcomes.counting(Method.HISTORY):
+            body = await self._bus.request(
+                ExchangeName.RPC, RpcKey.HISTORY_READ, request.encode(), deadline=self._options.history_deadline
+            )
+            return _reply(body, Page)
+
+    async def _publish_traced(self, publication: Publish) -> None:
         if not self._tracing.spans_roots():
             await self._publish(publication, {})
             return
@@ -79,31 +107,17 @@ class BusServices:
         ) as span:
             await self._publish(publication, self._tracing.outgoing(span))
 
-    async def presence(self, channel: str) -> Members:
-        """See the port."""
-        return await self._ask_presence(Query(channel=channel), Members)
-
-    async def presence_stats(self, channel: str) -> Stats:
-        """See the port."""
-        return await self._ask_presence(Query(channel=channel, stats=True), Stats)
-
-    async def history(self, request: ReadRequest) -> Page:
-        """See the port."""
-        body = await self._request(
-            ExchangeName.RPC, RpcKey.HISTORY_READ, request.encode(), self._options.history_deadline
-        )
-        return _reply(body, Page)
-
-    async def _admission(self, key: RpcKey, request: ConnectRequest | RefreshRequest) -> Admitted | Refused:
-        body = await self._request(ExchangeName.RPC, key, request.encode(), self._options.auth_deadline)
-        try:
+    async def _admission(
+        self, method: Method, key: RpcKey, request: ConnectRequest | RefreshRequest
+    ) -> Admitted | Refused:
+        with self._outcomes.counting(method):
+            body = await self._bus.request(
+                ExchangeName.RPC, key, request.encode(), deadline=self._options.auth_deadline
+            )
             reply = decode_one_of(body, Admitted, Refused, Failed)
-        except ContractError as error:
-            raise _not_understood(error) from error
-        if isinstance(reply, Admitted | Refused):
-            return reply
-        _log.warning("auth_failed", key=key.value, reason=str(reply))
-        raise ServiceUnavailableError("auth could not decide")
+            if isinstance(reply, Admitted | Refused):
+                return reply
+            raise ServiceUnavailableError(f"auth could not decide: {reply}")
 
     async def _ask_presence(self, query: Query, reply: type[AnyReply]) -> AnyReply:
         now = asyncio.get_running_loop().time
@@ -112,17 +126,13 @@ class BusServices:
             async with asyncio.timeout_at(ends):
                 await self._reported(query.channel)
         except TimeoutError as error:
-            raise ServiceUnavailableError("presence was not told of the last changes in time") from error
+            raise DeadlineExceededError("presence was not told of the last changes in time") from error
         # Under the channel's key the question goes the way of its joins and leaves, behind them.
         key = routing_key_of(query.channel)
-        body = await self._request(ExchangeName.PRESENCE, key, query.encode(), max(ends - now(), SHORTEST_WAIT))
+        body = await self._bus.request(
+            ExchangeName.PRESENCE, key, query.encode(), deadline=max(ends - now(), SHORTEST_WAIT)
+        )
         return _reply(body, reply)
-
-    async def _request(self, exchange: str, key: str, body: bytes, deadline: float) -> bytes:
-        try:
-            return await self._bus.request(exchange, key, body, deadline=deadline)
-        except BusError as error:
-            raise ServiceUnavailableError(str(error)) from error
 
     async def _publish(self, publication: Publish, trace: Mapping[str, str]) -> None:
         headers: dict[str, HeaderValue] = {**trace, Header.INFO.value: publication.info.decode()}
@@ -135,17 +145,11 @@ class BusServices:
             content_type=JSON,
             persistent=publication.durable,
         )
-        try:
-            await self._bus.publish(message, deadline=self._options.publish_deadline)
-        except BusError as error:
-            raise ServiceUnavailableError(str(error)) from error
+        await self._bus.publish(message, deadline=self._options.publish_deadline)
 
 
 def _reply(body: bytes, expected: type[AnyReply]) -> AnyReply:
-    try:
-        reply = decode_one_of(body, *_either(expected))
-    except ContractError as error:
-        raise _not_understood(error) from error
+    reply = decode_one_of(body, *_either(expected))
     if isinstance(reply, expected):
         return reply
     if isinstance(reply, Failed):
@@ -155,8 +159,3 @@ def _reply(body: bytes, expected: type[AnyReply]) -> AnyReply:
 
 def _either(expected: type[Message]) -> tuple[type[Message], type[Message]]:
     return expected, Failed
-
-
-def _not_understood(error: ContractError) -> ServiceUnavailableError:
-    _log.warning("reply_rejected", reason=str(error))
-    return ServiceUnavailableError("the reply could not be understood")

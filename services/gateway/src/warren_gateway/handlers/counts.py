@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from warren_gateway.domain.fanout import Tally
+from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.observability.metrics import Histogram
 
 FANOUT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -43,6 +44,11 @@ class BusCounts:
         self.fanout_seconds = Histogram(FANOUT_SECONDS)
         self.longest_stall = 0.0
         """Seconds, since it was last scraped."""
+
+    def know(self, namespaces: Namespaces) -> None:
+        """Count these namespaces from 0 on, so that the first of anything shows as an increase."""
+        for namespace in namespaces:
+            self.of(namespace)
 
     def of(self, namespace: str) -> NamespaceCounts:
         """Return the counts of a namespace."""
