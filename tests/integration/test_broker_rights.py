@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import aio_pika
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
@@ -18,6 +20,7 @@ MAY_PUBLISH = [
     ("warren-gateway", "warren.presence", "chat.a"),
     ("warren-gateway", "warren.rpc", "auth.connect"),
     ("warren-gateway", "warren.events", "gateway.heartbeat"),
+    ("warren-gateway", "warren.events", "gateway.stopped"),
     ("warren-history", "warren.deliver", "chat.a"),
     ("warren-presence", "warren.deliver", "chat.a"),
     ("warren-presence", "warren.control", "all.presence"),
@@ -79,6 +82,27 @@ async def test_a_user_may_not_read_anothers_queue(host: VirtualHost, user: str, 
 
         with pytest.raises(ChannelAccessRefused):
             await foreign.get(fail=False, timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("user", "exchange"),
+    [("warren-auth", "warren.rpc"), ("warren-presence", "warren.deliver"), ("warren-gateway", "warren.rpc")],
+)
+async def test_a_user_may_not_listen_to_what_is_not_for_it(host: VirtualHost, user: str, exchange: str) -> None:
+    own = f"{user.replace('-', '.')}.{secrets.token_hex(8)}"
+    async with await aio_pika.connect(host.logins[user].secret()) as connection:
+        queue = await (await connection.channel()).declare_queue(own, exclusive=True)
+
+        with pytest.raises(ChannelAccessRefused):
+            await queue.bind(exchange, "#", timeout=5)
+
+
+async def test_a_gateway_may_listen_to_every_channel(host: VirtualHost) -> None:
+    own = f"warren.gateway.{secrets.token_hex(8)}"
+    async with await aio_pika.connect(host.logins["warren-gateway"].secret()) as connection:
+        queue = await (await connection.channel()).declare_queue(own, exclusive=True)
+
+        await queue.bind("warren.deliver", "#", timeout=5)
 
 
 @pytest.mark.parametrize("user", ["backend", "warren-gateway", "warren-auth", "warren-presence", "warren-history"])
