@@ -44,6 +44,8 @@ class RunBroker:
     management_url: str
     programs: tuple[Program, ...] = ()
     """What makes it up, if it is a private node."""
+    prometheus_url: str | None = None
+    """Where its plugin for Prometheus listens, if that is known."""
 
     @property
     def private(self) -> bool:
@@ -99,7 +101,7 @@ def find_broker(folder: Path) -> RunBroker:
         management = os.environ.get(MANAGEMENT_VARIABLE) or f"http://{administrator.host}:15672"
         return RunBroker(administrator, management.rstrip("/"))
     private = prepare_broker(folder, print, ports={name: any_free() for name in PREFERRED_PORTS})
-    return RunBroker(private.administrator, private.management_url, private.programs)
+    return RunBroker(private.administrator, private.management_url, private.programs, private.prometheus_url)
 
 
 async def purge(url: str) -> None:

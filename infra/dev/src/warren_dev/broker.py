@@ -37,6 +37,7 @@ class PrivateBroker:
 
     administrator: BrokerUrl
     management_url: str
+    prometheus_url: str
     programs: tuple[Program, ...]
     log_dir: Path
 
@@ -72,6 +73,7 @@ def prepare_broker(
     return PrivateBroker(
         administrator=BrokerUrl("amqp", ADMINISTRATOR, password, LOOPBACK, chosen["amqp"], VHOST),
         management_url=f"http://{LOOPBACK}:{chosen['management']}",
+        prometheus_url=f"http://{LOOPBACK}:{chosen['prometheus']}",
         programs=programs,
         log_dir=folder / "log",
     )
