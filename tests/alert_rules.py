@@ -13,6 +13,8 @@ import yaml
 FOLDER: Final = Path(__file__).resolve().parents[1] / "infra/prometheus"
 RULES_FILE: Final = FOLDER / "warren.rules.yml"
 SCRAPES_FILE: Final = FOLDER / "prometheus.yml"
+TESTS_FILE: Final = FOLDER / "warren.tests.yml"
+"""For promtool: series, and which alerts they raise."""
 
 _SELECTOR: Final = re.compile(r"\b((?:warren|rabbitmq)_\w+|up\b)(?:\{([^}]*)\})?")
 _MATCHER: Final = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')

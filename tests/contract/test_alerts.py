@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from alert_rules import RULES_FILE, SCRAPES_FILE, Alert, alerts
+from alert_rules import RULES_FILE, SCRAPES_FILE, TESTS_FILE, Alert, alerts
 
 from warren_auth.domain.admission import Outcome as AuthOutcome
 from warren_dev.reference.discovery import SERVICES, service_metrics, shared_metrics
@@ -137,9 +137,11 @@ def test_every_job_an_alert_names_is_scraped() -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
-def test_prometheus_takes_the_rules() -> None:
-    checked = subprocess.run(
-        [str(PROMTOOL), "check", "rules", str(RULES_FILE)], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize(
+    "arguments", [("check", "rules", RULES_FILE), ("check", "config", SCRAPES_FILE), ("test", "rules", TESTS_FILE)]
+)
+def test_prometheus_takes_the_files_and_the_rules_fire_as_they_should(arguments: tuple[str | Path, ...]) -> None:
+    command = [str(PROMTOOL), *map(str, arguments)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
