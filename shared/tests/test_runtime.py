@@ -74,6 +74,7 @@ async def test_a_service_drains_on_sigterm_and_ends_with_zero(tmp_path: Path, na
     ("variables", "message"),
     [
         ({"WARREN_SAMPLE_PARTITIONS": "none"}, "WARREN_SAMPLE_PARTITIONS: "),
+        ({"WARREN_PARTITIONS": "none"}, "WARREN_PARTITIONS: "),
         ({"WARREN_NAMESPACES_FILE": "/nowhere.yml"}, "namespace file /nowhere.yml"),
         ({"WARREN_OPS_PORT": "{taken}"}, "ops port 127.0.0.1:{taken}: "),
     ],

@@ -13,6 +13,7 @@ class SampleSettings(ServiceSettings):
     model_config = service_config("sample")
 
     depth: int = Field(3, ge=1)
+    names: tuple[str, ...] = ()
 
 
 def test_a_services_own_variable_wins_over_the_common_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +37,20 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(monkeypatch: pytest.M
     monkeypatch.setenv("WARREN_SAMPLE_DEPTH", "0")
 
     with pytest.raises(StartupError, match=r"^WARREN_SAMPLE_DEPTH: Input should be greater"):
+        load_settings(SampleSettings)
+
+
+def test_a_list_that_cannot_be_decoded_is_one_line_that_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARREN_SAMPLE_NAMES", "a,b")
+
+    with pytest.raises(StartupError, match=r"^WARREN_SAMPLE_NAMES: cannot be read$"):
+        load_settings(SampleSettings)
+
+
+def test_the_variable_that_was_set_is_named_however_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("warren_partitions", "none")
+
+    with pytest.raises(StartupError, match=r"^WARREN_PARTITIONS: "):
         load_settings(SampleSettings)
 
 

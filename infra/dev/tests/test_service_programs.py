@@ -77,7 +77,7 @@ def test_traces_go_to_the_console_unless_the_environment_says_otherwise(tmp_path
 
 def test_the_consoles_page_may_connect_to_the_gateways(tmp_path: Path) -> None:
     environment = programs(tmp_path, CONSOLE_PORT="8085")["gateway"].environment
-    assert environment["WARREN_GATEWAY_ALLOWED_ORIGINS"] == '["http://localhost:8085", "http://127.0.0.1:8085"]'
+    assert environment["WARREN_GATEWAY_ALLOWED_ORIGINS"] == "http://localhost:8085,http://127.0.0.1:8085"
 
 
 def test_every_port_that_will_be_listened_on_is_wanted_once() -> None:

@@ -36,7 +36,11 @@ def test_a_missing_variable_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("WARREN_PARTITIONS", "0", "^WARREN_PARTITIONS must be a number from 1$"),
+        ("WARREN_PARTITIONS", "0", "^WARREN_PARTITIONS must be a number from 1 to 256$"),
+        ("WARREN_PARTITIONS", "257", "^WARREN_PARTITIONS must be a number from 1 to 256$"),
+        ("WARREN_PROVISION_MANAGEMENT_URL", "broker:15672", "^WARREN_PROVISION_MANAGEMENT_URL is no URL like"),
+        ("WARREN_PROVISION_MANAGEMENT_URL", "http://broker:x", "^WARREN_PROVISION_MANAGEMENT_URL is no URL like"),
+        ("WARREN_PROVISION_MANAGEMENT_URL", "http://a:b@broker", "^WARREN_PROVISION_MANAGEMENT_URL is no URL like"),
         ("WARREN_PROVISION_AMQP_URL", "broker", "^WARREN_PROVISION_AMQP_URL is no URL like"),
         ("WARREN_NAMESPACES_FILE", "/no/such.yml", "^WARREN_NAMESPACES_FILE /no/such.yml: "),
     ],

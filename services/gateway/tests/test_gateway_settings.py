@@ -33,6 +33,32 @@ def test_own_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://a.example", ("https://a.example",)),
+        ("https://a.example, http://localhost:8080", ("https://a.example", "http://localhost:8080")),
+        ('["https://a.example", "null"]', ("https://a.example", "null")),
+        ("*", ("*",)),
+        ("*://a.example,https://*.b.example", ("*://a.example", "https://*.b.example")),
+    ],
+)
+def test_origins_are_written_with_commas_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("WARREN_GATEWAY_ALLOWED_ORIGINS", text)
+    assert load_settings(GatewaySettings).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example/", "a.example", "*.a.example", "https://", "https://a.example/page", '["a']
+)
+def test_an_origin_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("WARREN_GATEWAY_ALLOWED_ORIGINS", text)
+    with pytest.raises(StartupError, match=r"^WARREN_GATEWAY_ALLOWED_ORIGINS: "):
+        load_settings(GatewaySettings)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PORT", "70000"),
@@ -52,8 +78,11 @@ def test_mistake_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"PING_INTERVAL": "5"}, "ping_interval must be longer than pong_timeout"),
-        ({"SHUTDOWN_WINDOW": "20"}, "shutdown_timeout must be longer than shutdown_window"),
+        ({"PING_INTERVAL": "5"}, "^WARREN_GATEWAY_PING_INTERVAL must be longer than WARREN_GATEWAY_PONG_TIMEOUT$"),
+        (
+            {"SHUTDOWN_WINDOW": "20"},
+            "^WARREN_GATEWAY_SHUTDOWN_TIMEOUT must be longer than WARREN_GATEWAY_SHUTDOWN_WINDOW$",
+        ),
     ],
 )
 def test_settings_must_fit_together(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], message: str) -> None:

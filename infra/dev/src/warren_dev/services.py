@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def _defaults(settings: RunSettings) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "WARREN_LOG_FORMAT": "console",
         "WARREN_GATEWAY_HOST": LOOPBACK,
-        "WARREN_GATEWAY_ALLOWED_ORIGINS": json.dumps(pages),  # the console's page is of another origin
+        "WARREN_GATEWAY_ALLOWED_ORIGINS": ",".join(pages),  # the console's page is of another origin
         "WARREN_GATEWAY_SHUTDOWN_WINDOW": "0.5",
         "WARREN_GATEWAY_SHUTDOWN_TIMEOUT": "5",
     }

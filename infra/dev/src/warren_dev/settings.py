@@ -10,7 +10,8 @@ from typing import Final
 from warren_dev.errors import SetupError
 from warren_provision.broker_url import BrokerUrl
 from warren_shared.contracts.namespaces import NamespaceFileError, Namespaces, parse_namespaces
-from warren_shared.topology.catalogue import DEFAULT_PARTITIONS
+from warren_shared.messaging.broker_url import check_broker_url
+from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
 MAX_GATEWAYS: Final = 10
 _LAST_PORT: Final = 65535
@@ -60,7 +61,7 @@ def read_settings(environment: Mapping[str, str], root: Path) -> RunSettings:
             for service, default in DEFAULT_OPS_PORTS.items()
         },
         amqp_url=_broker(environment.get("WARREN_AMQP_URL", "")),
-        partitions=_number(environment, "WARREN_PARTITIONS", DEFAULT_PARTITIONS, 1, 256),
+        partitions=_number(environment, "WARREN_PARTITIONS", DEFAULT_PARTITIONS, 1, MAX_PARTITIONS),
         namespaces_file=file,
         namespaces=_namespaces(file),
         token_secret=_secret(environment),
@@ -79,6 +80,7 @@ def _broker(url: str) -> BrokerUrl | None:
     if not url:
         return None
     try:
+        check_broker_url(url)
         return BrokerUrl.parse(url)
     except ValueError as error:
         raise SetupError(f"WARREN_AMQP_URL {error}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
+
+from warren_shared.messaging.broker_url import split_broker_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,11 @@ class BrokerUrl:
 
         Raises ValueError with one line that repeats no password.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
-            raise ValueError("is no URL like amqp://user:password@host:5672/vhost")
-        try:
-            port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
-        except ValueError:
-            raise ValueError("has no legal port number") from None
+        parts = split_broker_url(url)
+        port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
         vhost = unquote(parts.path[1:]) or "/"
         user, password = unquote(parts.username or "guest"), unquote(parts.password or "guest")
-        return cls(parts.scheme, user, password, parts.hostname, port, vhost, parts.query)
+        return cls(parts.scheme, user, password, parts.hostname or "", port, vhost, parts.query)
 
     def secret(self) -> str:
         """Return the URL with its password."""

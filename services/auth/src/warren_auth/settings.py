@@ -9,18 +9,14 @@ from pydantic_settings import NoDecode
 
 from warren_auth.domain.tokens import SecretError, TokenRules, TokenVerifier
 from warren_shared.runtime.errors import StartupError
-from warren_shared.runtime.settings import ServiceSettings, service_config
+from warren_shared.runtime.settings import ServiceSettings, service_config, split_list
 
 SECRET_VARIABLE: Final = "WARREN_AUTH_TOKEN_HMAC_SECRET"  # noqa: S105 - a variable's name
 _HOW_TO_MAKE_ONE: Final = "make one with: openssl rand -hex 32"
 
 
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 Algorithms = Annotated[
-    tuple[Literal["HS256", "HS384", "HS512"], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    tuple[Literal["HS256", "HS384", "HS512"], ...], NoDecode, BeforeValidator(split_list), Field(min_length=1)
 ]
 
 

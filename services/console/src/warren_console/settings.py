@@ -10,25 +10,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import NoDecode
 
 from warren_console.domain.hosts import LOOPBACK_NAMES, is_loopback
-from warren_shared.runtime.settings import ServiceSettings, service_config
+from warren_shared.runtime.settings import ServiceSettings, service_config, split_list
 
 MIN_SECRET_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the size of the hash."""
 
 
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 def _gateway_url(url: str) -> str:
-    parts = urlsplit(url.replace("{host}", "localhost"))
+    try:
+        parts = urlsplit(url.replace("{host}", "localhost"))
+        parts.port  # noqa: B018 - raises for one that is none
+    except ValueError:
+        raise ValueError(f"{url!r} is no URL") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"{url!r} is no WebSocket URL: write ws://host:port/connection/websocket")
     return url
 
 
-Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-GatewayUrls = Annotated[tuple[Annotated[str, AfterValidator(_gateway_url)], ...], NoDecode, BeforeValidator(_split)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+GatewayUrls = Annotated[tuple[Annotated[str, AfterValidator(_gateway_url)], ...], NoDecode, BeforeValidator(split_list)]
 
 
 class ConsoleSettings(ServiceSettings):
@@ -67,7 +67,9 @@ class ConsoleSettings(ServiceSettings):
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
         if self.dev_token_secret is not None and self.dev_token_secret_file is not None:
-            raise ValueError("dev_token_secret and dev_token_secret_file exclude one another")
+            raise ValueError(
+                "WARREN_CONSOLE_DEV_TOKEN_SECRET and WARREN_CONSOLE_DEV_TOKEN_SECRET_FILE exclude one another"
+            )
         return self
 
     @property

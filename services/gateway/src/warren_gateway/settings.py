@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from warren_shared.runtime.settings import ServiceSettings, service_config
+from warren_shared.runtime.settings import ServiceSettings, service_config, split_list
 
+_ORIGIN: Final = re.compile(r"\*|null|[-+.a-z0-9*]+://[^/\s]+", re.IGNORECASE)
+"""What a browser's Origin header can be (RFC 6454 section 7), ``*`` standing for any part."""
 _NOT_IN_AN_ID: Final = re.compile(r"[^-_a-zA-Z0-9]")
 _LONGEST_HOST: Final = 56
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError(f"{value!r} is no origin: write https://app.example.com, without a path or a / at the end")
+    return value
+
+
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(split_list)]
 
 
 class GatewaySettings(ServiceSettings):
@@ -35,9 +46,10 @@ class GatewaySettings(ServiceSettings):
     websocket_path: str = Field(
         "/connection/websocket", pattern=r"^/\S+$", description="Path of the WebSocket endpoint."
     )
-    allowed_origins: tuple[str, ...] = Field(
+    allowed_origins: Origins = Field(
         (),
-        description='Origins of pages on other hosts that may connect, as a JSON list; "*" stands for anything, as in "https://*.example.com".',
+        description="Origins of pages on other hosts that may connect, separated by commas; * stands for anything, "
+        "as in https://*.example.com.",
     )
 
     connection_limit: int = Field(0, ge=0, description="Connections at most; more are answered 503. 0: no limit.")
@@ -99,9 +111,9 @@ class GatewaySettings(ServiceSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.ping_interval and self.ping_interval <= self.pong_timeout:
-            raise ValueError("ping_interval must be longer than pong_timeout")
+            raise ValueError("WARREN_GATEWAY_PING_INTERVAL must be longer than WARREN_GATEWAY_PONG_TIMEOUT")
         if self.shutdown_timeout <= self.shutdown_window:
-            raise ValueError("shutdown_timeout must be longer than shutdown_window")
+            raise ValueError("WARREN_GATEWAY_SHUTDOWN_TIMEOUT must be longer than WARREN_GATEWAY_SHUTDOWN_WINDOW")
         return self
 
     @property

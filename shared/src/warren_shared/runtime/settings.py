@@ -6,15 +6,25 @@ services have are also read from ``WARREN_AMQP_URL``, which the service's own va
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
+from warren_shared.messaging.broker_url import check_broker_url
 from warren_shared.runtime.errors import StartupError
-from warren_shared.topology.catalogue import DEFAULT_PARTITIONS
+from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
 _COMMON_PREFIX = "WARREN_"
 
@@ -26,10 +36,30 @@ def service_config(service: str) -> SettingsConfigDict:
     )
 
 
+def split_list(value: object) -> object:
+    """Return the parts of a list that is written with commas, or as JSON. Raises ValueError for broken JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("is no JSON list; write the values with commas between them") from None
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _usable(url: SecretStr) -> SecretStr:
+    check_broker_url(url.get_secret_value())
+    return url
+
+
+BrokerUrlSetting = Annotated[SecretStr, AfterValidator(_usable)]
+
+
 class ServiceSettings(BaseSettings):
     """What every service can be told."""
 
-    amqp_url: SecretStr = Field(
+    amqp_url: BrokerUrlSetting = Field(
         SecretStr("amqp://guest:guest@localhost:5672/"), description="The broker, as amqp:// or amqps:// URL."
     )
     namespaces_file: Path = Field(Path("infra/namespaces.yml"), description="The namespace file; watched for changes.")
@@ -37,7 +67,7 @@ class ServiceSettings(BaseSettings):
     ops_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes any free one.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field("json", description="JSON lines, or coloured text.")
-    partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=256, description="History and presence partitions.")
+    partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=MAX_PARTITIONS, description="History and presence partitions.")
     heartbeat_seconds: int = Field(10, ge=2, le=600, description="AMQP heartbeat.")
 
     @classmethod
@@ -69,11 +99,26 @@ S = TypeVar("S", bound=ServiceSettings)
 
 
 def load_settings(settings_type: type[S]) -> S:
-    """Read the environment. Raises StartupError naming the variable that is wrong."""
+    """Read the environment. Raises StartupError with one line that names the variable that is wrong."""
     try:
         return settings_type()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        prefix = settings_type.model_config.get("env_prefix", "")
-        name = prefix + "_".join(str(step) for step in first["loc"]).upper()
-        raise StartupError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        # A rule about several settings names them itself.
+        message = f"{_variable(settings_type, str(first['loc'][0]))}: {reason}" if first["loc"] else reason
+        raise StartupError(message) from error
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        name = _variable(settings_type, field[1]) if field else "a variable"
+        raise StartupError(f"{name}: cannot be read") from error
+
+
+def _variable(settings_type: type[ServiceSettings], field: str) -> str:
+    """Return the name of the variable that a field's value came from; its own one if there is none."""
+    own = f"{settings_type.model_config.get('env_prefix', '')}{field}".upper()
+    common = f"{_COMMON_PREFIX}{field}".upper()
+    given = {name.upper() for name, value in os.environ.items() if value}
+    if own not in given and common in given and field in ServiceSettings.model_fields:
+        return common
+    return own

@@ -16,6 +16,7 @@ from warren_shared.topology.declarations import Arguments, Binding, Exchange, Ex
 DEFAULT_PARTITIONS: Final = 4
 """Partitions of the durable path and of presence. Changing it moves channels between partitions:
 stop publishers and drain the queues first (docs/platform.md)."""
+MAX_PARTITIONS: Final = 256
 
 DEAD_LETTERS_KEPT: Final = 10_000
 RPC_QUEUE_LENGTH: Final = 50_000
