@@ -34,6 +34,16 @@ def test_a_taken_port_is_told_with_the_variable_that_moves_it(taken: int) -> Non
         check_free(wanted)
 
 
+def test_all_ports_that_are_taken_are_told_in_one_line(taken: int) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        wanted = [
+            WantedPort(taken, "WebSocket", "PORT"),
+            WantedPort(server.getsockname()[1], "console", "CONSOLE_PORT"),
+        ]
+        with pytest.raises(SetupError, match=r"set PORT to a free port; .* set CONSOLE_PORT to a free port$"):
+            check_free(wanted)
+
+
 def test_a_port_wanted_twice_is_told() -> None:
     port = any_free()
     wanted = [WantedPort(port, "WebSocket", "PORT"), WantedPort(port, "console", "CONSOLE_PORT")]
@@ -54,6 +64,11 @@ def test_a_remembered_port_that_is_taken_now_is_replaced(tmp_path: Path, taken: 
     ports = remembered_ports(file, {"amqp": taken})
     assert is_free(ports["amqp"])
     assert json.loads(file.read_text()) == ports
+
+
+def test_a_port_that_somebody_else_will_take_is_not_chosen(tmp_path: Path) -> None:
+    port = any_free()
+    assert remembered_ports(tmp_path / "ports.json", {"auth": port}, {port})["auth"] != port
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"amqp": null}'])

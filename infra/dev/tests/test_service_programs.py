@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from warren_dev.ports import LOOPBACK, any_free
 from warren_dev.program import Program
-from warren_dev.services import RunPlan, gateway_urls, service_programs, wanted_ports
+from warren_dev.services import RunPlan, choose_ops_ports, gateway_urls, service_programs, wanted_ports
 from warren_dev.settings import read_settings
 from warren_provision.broker_url import BrokerUrl
 
@@ -20,7 +23,9 @@ LOGINS = {
 def programs(tmp_path: Path, **environment: str) -> dict[str, Program]:
     secret_file = tmp_path / "token-secret"
     secret_file.write_text(SECRET + "\n")
-    plan = RunPlan(read_settings(environment, ROOT), tmp_path, secret_file, LOGINS, environment)
+    settings = read_settings(environment, ROOT)
+    ops_ports = choose_ops_ports(settings, tmp_path / "ops-ports.json")
+    plan = RunPlan(settings, tmp_path, secret_file, LOGINS, ops_ports, environment)
     return {program.name: program for program in service_programs(plan)}
 
 
@@ -46,10 +51,10 @@ def test_only_auth_is_told_the_token_secret(tmp_path: Path) -> None:
 
 
 def test_gateways_get_ports_and_names_in_a_row(tmp_path: Path) -> None:
-    found = programs(tmp_path, GATEWAYS="3", PORT="9000")
+    found = programs(tmp_path, GATEWAYS="3", PORT="9000", WARREN_GATEWAY_OPS_PORT="9201")
     gateways = [found[f"gateway-{number}"].environment for number in (1, 2, 3)]
     assert [each["WARREN_GATEWAY_PORT"] for each in gateways] == ["9000", "9001", "9002"]
-    assert [each["WARREN_GATEWAY_OPS_PORT"] for each in gateways] == ["9101", "9102", "9103"]
+    assert [each["WARREN_GATEWAY_OPS_PORT"] for each in gateways] == ["9201", "9202", "9203"]
     assert len({each["WARREN_GATEWAY_ID"] for each in gateways}) == 3
     assert found["console"].environment["WARREN_CONSOLE_GATEWAY_URLS"] == ",".join(
         f"ws://{{host}}:{port}/connection/websocket" for port in (9000, 9001, 9002)
@@ -80,10 +85,33 @@ def test_the_consoles_page_may_connect_to_the_gateways(tmp_path: Path) -> None:
     assert environment["WARREN_GATEWAY_ALLOWED_ORIGINS"] == "http://localhost:8085,http://127.0.0.1:8085"
 
 
-def test_every_port_that_will_be_listened_on_is_wanted_once() -> None:
-    settings = read_settings({"GATEWAYS": "10", "PORT": "8000"}, ROOT)
+def test_every_port_that_will_be_listened_on_is_another_one(tmp_path: Path) -> None:
+    # The defaults of the gateways' ops ports would run into the clients' ports, and into auth's.
+    settings = read_settings({"GATEWAYS": "10", "PORT": "9105", "CONSOLE_PORT": "9131"}, ROOT)
     ports = [wanted.port for wanted in wanted_ports(settings)]
+    ports += choose_ops_ports(settings, tmp_path / "ops-ports.json").values()
     assert len(ports) == len(set(ports)) == 10 + 1 + 10 + 4
+
+
+def test_ops_ports_nobody_asked_for_make_way_for_another_run(tmp_path: Path) -> None:
+    settings = read_settings({}, ROOT)
+    file = tmp_path / "ops-ports.json"
+    first = choose_ops_ports(settings, file)
+    assert choose_ops_ports(settings, file) == first
+    with ExitStack() as another_run:
+        for port in first.values():
+            another_run.enter_context(socket.create_server((LOOPBACK, port)))
+        second = choose_ops_ports(settings, file)
+    assert second.keys() == first.keys() == {"gateway", "auth", "presence", "history", "console"}
+    assert not set(second.values()) & set(first.values())
+
+
+def test_an_ops_port_that_was_asked_for_must_be_free(tmp_path: Path) -> None:
+    port = any_free()
+    settings = read_settings({"WARREN_HISTORY_OPS_PORT": str(port)}, ROOT)
+    wanted = [each for each in wanted_ports(settings) if each.variable == "WARREN_HISTORY_OPS_PORT"]
+    assert [(each.port, each.purpose) for each in wanted] == [(port, "health and metrics of history")]
+    assert choose_ops_ports(settings, tmp_path / "ops-ports.json")["history"] == port
 
 
 def test_the_urls_shown_are_those_of_the_gateways() -> None:

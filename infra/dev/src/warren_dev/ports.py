@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def check_free(wanted: Iterable[WantedPort]) -> None:
-    """Raise SetupError for the first port that is taken, or wanted twice."""
+    """Raise SetupError, in one line, for all ports that are taken, or for the first that is wanted twice."""
     seen: dict[int, WantedPort] = {}
     for each in wanted:
         if each.port in seen:
@@ -44,10 +44,14 @@ def check_free(wanted: Iterable[WantedPort]) -> None:
                 f"set {each.variable} to another port"
             )
         seen[each.port] = each
-        if not is_free(each.port):
-            raise SetupError(
+    taken = [each for each in seen.values() if not is_free(each.port)]
+    if taken:
+        raise SetupError(
+            "; ".join(
                 f"port {each.port} ({each.purpose}) is in use by another program: set {each.variable} to a free port"
+                for each in taken
             )
+        )
 
 
 def any_free() -> int:
@@ -58,10 +62,15 @@ def any_free() -> int:
         return port
 
 
-def remembered_ports(file: Path, preferred: Mapping[str, int]) -> dict[str, int]:
+def _any_free_but(spoken_for: Collection[int]) -> int:
+    return next(port for port in iter(any_free, 0) if port not in spoken_for)
+
+
+def remembered_ports(file: Path, preferred: Mapping[str, int], reserved: Collection[int] = ()) -> dict[str, int]:
     """Return a free port for each name: the one of the last run, else the preferred one, else any.
 
-    The choice is kept in ``file``, so that URLs stay the same from run to run.
+    ``reserved`` are not chosen, free or not. The choice is kept in ``file``, so that URLs stay the
+    same from run to run.
     """
     try:
         before = {str(name): int(port) for name, port in json.loads(file.read_text("utf-8")).items()}
@@ -69,8 +78,9 @@ def remembered_ports(file: Path, preferred: Mapping[str, int]) -> dict[str, int]
         before = {}
     chosen: dict[str, int] = {}
     for name, default in preferred.items():
-        candidates = [port for port in (before.get(name, default), default) if port not in chosen.values()]
-        chosen[name] = next(filter(is_free, candidates), None) or any_free()
+        spoken_for = {*reserved, *chosen.values()}
+        candidates = [port for port in (before.get(name, default), default) if port not in spoken_for]
+        chosen[name] = next(filter(is_free, candidates), None) or _any_free_but(spoken_for)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(chosen), "utf-8")
     return chosen

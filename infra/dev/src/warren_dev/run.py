@@ -19,7 +19,7 @@ from warren_dev.open_files import raise_limit
 from warren_dev.ports import check_free
 from warren_dev.program import SupervisorError
 from warren_dev.secret_files import kept_passwords
-from warren_dev.services import RunPlan, gateway_urls, service_programs, wanted_ports
+from warren_dev.services import RunPlan, choose_ops_ports, gateway_urls, service_programs, wanted_ports
 from warren_dev.settings import read_settings
 from warren_dev.supervisor import Supervisor
 from warren_dev.terminal import Terminal
@@ -85,13 +85,14 @@ class Run:
             broker_of = await self._given_broker(self._settings.amqp_url)
         secret_file = secret_in_force(self._run_dir, self._settings.token_secret)
         (self._run_dir / "history").mkdir(exist_ok=True)
-        plan = RunPlan(self._settings, self._run_dir, secret_file, broker_of, self._environment)
+        ops_ports = choose_ops_ports(self._settings, self._run_dir / "ops-ports.json")
+        plan = RunPlan(self._settings, self._run_dir, secret_file, broker_of, ops_ports, self._environment)
         programs = service_programs(plan)
         self._terminal.expect(program.name for program in programs)
         supervisor.add(*programs)
         await supervisor.start(*(program.name for program in programs))
         await supervisor.wait_ready(deadline=_SERVICES_SECONDS)
-        self._show(private, broker_of)
+        self._show(private, broker_of, ops_ports)
         mistake = await supervisor.wait_mistake()
         self._terminal.say(f"{mistake.program} refuses its settings: {mistake.line}")
         return CONFIG_EXIT_CODE
@@ -137,7 +138,9 @@ class Run:
             ) from error
         return dict.fromkeys((*_SERVICES_ON_BROKER, BACKEND_USER), url)
 
-    def _show(self, private: PrivateBroker | None, broker_of: Mapping[str, BrokerUrl]) -> None:
+    def _show(
+        self, private: PrivateBroker | None, broker_of: Mapping[str, BrokerUrl], ops_ports: Mapping[str, int]
+    ) -> None:
         backend = broker_of[BACKEND_USER]
         rows = [("Console", f"http://localhost:{self._settings.console_port}")]
         rows += [("WebSocket", url) for url in gateway_urls(self._settings)]
@@ -154,6 +157,7 @@ class Run:
             ]
         else:
             rows += [("Backends", f"publish to warren.publish at {backend}")]
+        rows += [("Metrics", ", ".join(f"{name} :{port}/metrics" for name, port in ops_ports.items()))]
         rows += [("Stop", "Ctrl-C")]
         self._terminal.block(f"Warren is ready after {time.monotonic() - self._began:.1f} s", rows)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from warren_dev.ports import LOOPBACK, WantedPort
+from warren_dev.ports import LOOPBACK, WantedPort, remembered_ports
 from warren_dev.program import Program, http_ok
-from warren_dev.settings import RunSettings, ops_port_variable
+from warren_dev.settings import DEFAULT_OPS_PORTS, RunSettings, ops_port_variable
 from warren_provision.broker_url import BrokerUrl
 
 WEBSOCKET_PATH: Final = "/connection/websocket"
@@ -32,6 +32,8 @@ class RunPlan:
     """Holds the secret that tokens are signed with."""
     broker_of: Mapping[str, BrokerUrl]
     """The broker as each service logs in to it."""
+    ops_ports: Mapping[str, int]
+    """By program: where each serves health and metrics."""
     environment: Mapping[str, str]
     """What the run was started with."""
 
@@ -49,13 +51,35 @@ def gateway_urls(settings: RunSettings) -> tuple[str, ...]:
 
 
 def wanted_ports(settings: RunSettings) -> Iterator[WantedPort]:
-    """Name every port the services will listen on."""
+    """Name every port that was asked for, and so must be free."""
     for index, name in enumerate(gateway_names(settings)):
         yield WantedPort(settings.port + index, f"WebSocket of {name}", "PORT")
     yield WantedPort(settings.console_port, "console", "CONSOLE_PORT")
     for service, port in settings.ops_ports.items():
-        for index in range(settings.gateways if service == "gateway" else 1):
-            yield WantedPort(port + index, f"health and metrics of {service}", ops_port_variable(service))
+        for index, name in enumerate(_programs_of(service, settings)):
+            yield WantedPort(port + index, f"health and metrics of {name}", ops_port_variable(service))
+
+
+def choose_ops_ports(settings: RunSettings, file: Path) -> dict[str, int]:
+    """Return each program's ops port: the one that was asked for, else a free one, kept in ``file`` for the next run.
+
+    Nobody types these ports, so a second run beside a first one takes others by itself.
+    """
+    wanted: dict[str, int] = {}
+    preferred: dict[str, int] = {}
+    for service, default in DEFAULT_OPS_PORTS.items():
+        asked = settings.ops_ports.get(service)
+        for index, name in enumerate(_programs_of(service, settings)):
+            if asked is None:
+                preferred[name] = default + index
+            else:
+                wanted[name] = asked + index
+    reserved = {each.port for each in wanted_ports(settings)}
+    return {**wanted, **remembered_ports(file, preferred, reserved)}
+
+
+def _programs_of(service: str, settings: RunSettings) -> Collection[str]:
+    return gateway_names(settings) if service == "gateway" else (service,)
 
 
 def service_programs(plan: RunPlan) -> tuple[Program, ...]:
@@ -68,7 +92,7 @@ def service_programs(plan: RunPlan) -> tuple[Program, ...]:
         _program(plan, "presence", "presence", {}),
         _program(plan, "history", "history", history),
         *(
-            _program(plan, "gateway", name, _gateway_environment(settings, index), rank=_GATEWAY_RANK, index=index)
+            _program(plan, "gateway", name, _gateway_environment(settings, index), rank=_GATEWAY_RANK)
             for index, name in enumerate(gateway_names(settings))
         ),
     )
@@ -100,11 +124,9 @@ def _defaults(settings: RunSettings) -> dict[str, str]:
     }
 
 
-def _program(
-    plan: RunPlan, service: str, name: str, own: Mapping[str, str], *, rank: int = _SERVICE_RANK, index: int = 0
-) -> Program:
+def _program(plan: RunPlan, service: str, name: str, own: Mapping[str, str], *, rank: int = _SERVICE_RANK) -> Program:
     settings = plan.settings
-    ops_port = settings.ops_ports[service] + index
+    ops_port = plan.ops_ports[name]
     environment = {
         **_defaults(settings),
         **{key: value for key, value in plan.environment.items() if key not in _WITHHELD},

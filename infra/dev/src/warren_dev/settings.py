@@ -28,7 +28,7 @@ class RunSettings:
     gateways: int
     console_port: int
     ops_ports: Mapping[str, int]
-    """By service; the gateways' count up from the first one's."""
+    """By service, where the environment says so; the gateways' count up from the first one's."""
     amqp_url: BrokerUrl | None
     """None: a private node."""
     partitions: int
@@ -59,6 +59,7 @@ def read_settings(environment: Mapping[str, str], root: Path) -> RunSettings:
         ops_ports={
             service: _number(environment, ops_port_variable(service), default, 1, _LAST_PORT - gateways + 1)
             for service, default in DEFAULT_OPS_PORTS.items()
+            if environment.get(ops_port_variable(service))
         },
         amqp_url=_broker(environment.get("WARREN_AMQP_URL", "")),
         partitions=_number(environment, "WARREN_PARTITIONS", DEFAULT_PARTITIONS, 1, MAX_PARTITIONS),
