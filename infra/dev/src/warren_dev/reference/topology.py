@@ -12,15 +12,19 @@ from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, history_partiti
 from warren_shared.topology.declarations import Arguments
 from warren_shared.topology.definitions import topology_definitions
 
-DEFINITIONS_VHOST: Final = "/"
+DEFINITIONS_VHOST: Final = "warren"
+"""As in `make run`, docker-compose.yml and the manual."""
 _PARTITION_NAMES: Final = {history_partition(0): "warren.history.<n>", presence_partition(0): "warren.presence.<n>"}
 """The first partition stands for all of them."""
 
 _INTRODUCTION = f"""
-All of it is declared by `warren-topology`, or imported from
-[infra/rabbitmq/definitions.json](../../infra/rabbitmq/definitions.json), before the services start; no service may
-declare it. Queues whose name ends in `<n>` exist once for each partition, {DEFAULT_PARTITIONS} by default. What it is
-for: [ARCHITECTURE.md](../../ARCHITECTURE.md#the-broker).
+All of it is declared by `warren-provision` or `warren-topology` before the services start; no service may declare it.
+[infra/rabbitmq/definitions.json](../../infra/rabbitmq/definitions.json) is the same for whoever imports definitions
+instead (`rabbitmqctl import_definitions definitions.json`): the virtual host `{DEFINITIONS_VHOST}` with all of this and
+without users. An import adds what is missing and says nothing about what differs.
+
+Queues whose name ends in `<n>` exist once for each partition, {DEFAULT_PARTITIONS} by default. What all of it is for:
+[ARCHITECTURE.md](../../ARCHITECTURE.md#the-broker).
 """
 
 _NAMESPACES_TEXT = """
