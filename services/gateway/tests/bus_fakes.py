@@ -17,7 +17,14 @@ from warren_shared.contracts.codes import ErrorCode, Unsubscribe
 from warren_shared.contracts.history import Page, ReadRequest, StoredPublication
 from warren_shared.contracts.namespaces import Namespaces, parse_namespaces
 from warren_shared.contracts.presence import Member
-from warren_shared.messaging.port import BindKey, BrokerUnavailableError, Delivery, Headers, Outgoing
+from warren_shared.messaging.port import (
+    BindKey,
+    BrokerUnavailableError,
+    DeadlineExceededError,
+    Delivery,
+    Headers,
+    Outgoing,
+)
 
 NAMESPACES = """
 without_namespace: {}
@@ -279,7 +286,11 @@ class FakePublisher:
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         assert deadline > 0
         if self.confirming is not None:
-            await self.confirming()
+            try:
+                async with asyncio.timeout(deadline):
+                    await self.confirming()
+            except TimeoutError as error:
+                raise DeadlineExceededError("the broker did not answer in time") from error
         if self.fails:
             self.confirmed.extend(messages[: self.takes_before_failing])
             raise BrokerUnavailableError("there is no connection to the broker")

@@ -218,6 +218,20 @@ async def test_draining_does_not_wait_forever_for_a_broker_that_is_gone() -> Non
         assert rig.reports == []
 
 
+async def test_draining_has_one_deadline_for_all_of_it() -> None:
+    async with running(drain_deadline=2.0) as rig:
+        stands_still = asyncio.Event()
+
+        async def confirming() -> None:
+            await stands_still.wait()
+
+        rig.publisher.confirming = confirming
+        rig.join("a", "1")
+        async with asyncio.timeout(3.5):
+            await rig.reporter.drain()
+        assert rig.reports == []
+
+
 async def test_who_asks_waits_until_the_channels_changes_are_confirmed_and_for_no_other_channel() -> None:
     async with running() as rig:
         gate = asyncio.Event()

@@ -63,7 +63,7 @@ class BusSideOptions:
     """Joins and leaves that may wait to be reported; beyond, affected channels are reported whole."""
     presence_batch: int = 256
     drain_deadline: float = 3.0
-    """How long the end waits for the last reports to presence."""
+    """How long the end waits for the last reports to presence, the one of its own end included."""
 
     dead_letters_per_second: float = 50.0
     """Malformed deliveries kept as dead letters; more are only counted."""

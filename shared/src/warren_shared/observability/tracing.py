@@ -7,6 +7,7 @@ RPC method), as the OpenTelemetry messaging conventions ask; channel names are a
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -24,7 +25,7 @@ from warren_shared.observability.trace_context import format_traceparent, sample
 
 _ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NOTHING: Final = Context()
-_FLUSH_MS: Final = 2_000
+_FLUSH_SECONDS: Final = 2.0
 
 
 class Tracing:
@@ -42,7 +43,7 @@ class Tracing:
         resource = Resource.create(
             {"service.name": service, "service.namespace": "warren", "service.instance.id": instance}
         )
-        provider = TracerProvider(resource=resource)
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
         return cls(provider)
 
@@ -98,7 +99,12 @@ class Tracing:
         return format_traceparent((span or trace.get_current_span()).get_span_context())
 
     def shutdown(self) -> None:
-        """Export what is left, for at most two seconds; blocks."""
+        """Export what is left, for at most two seconds; blocks.
+
+        The SDK's own deadlines do not hold while an exporter waits for a backend that does not answer
+        (opentelemetry-python issue 4568), so a thread that nobody waits for longer does it.
+        """
         if self._provider is not None:
-            self._provider.force_flush(_FLUSH_MS)
-            self._provider.shutdown()
+            last = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+            last.start()
+            last.join(_FLUSH_SECONDS)

@@ -19,6 +19,8 @@ READY: Final = MetricSpec(
     ("check",),
 )
 CATALOGUE: Final = (READY,)
+_LAST_ANSWERS: Final = 1.0
+"""Seconds the end waits for answers that are being written."""
 
 
 class OpsServer:
@@ -45,7 +47,7 @@ class OpsServer:
         app.router.add_get("/metrics", self._get_metrics)
         app.router.add_get("/livez", self._get_livez)
         app.router.add_get("/readyz", self._get_readyz)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_ANSWERS)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()

@@ -20,6 +20,8 @@ _BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted, for the minute after a restart."""
 _REQUEST_TIMEOUT: Final = 30.0
 """Seconds an HTTP connection may stay idle, or take to send its request."""
+_LAST_ANSWERS: Final = 1.0
+"""Seconds the end waits for answers that are being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class HttpServer:
         app = web.Application()
         app.router.add_get(self._door.websocket_path, self._websocket, allow_head=False)
         app.router.add_get("/health", self._health)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=_REQUEST_TIMEOUT)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=_REQUEST_TIMEOUT, shutdown_timeout=_LAST_ANSWERS)
         await runner.setup()
         try:
             await self._listen(runner)
