@@ -78,4 +78,4 @@ $(VENV)/.installed-dev: requirements/dev.txt $(SETUP_INPUTS)
 	@infra/dev/setup.sh dev
 
 .env:
-	@infra/compose/make-env.sh > .env.new && mv .env.new .env
+	@umask 077 && rm -f .env.new && infra/compose/make-env.sh > .env.new && mv .env.new .env

@@ -11,6 +11,15 @@ CONSOLE_PORT=8080
 MANAGEMENT_PORT=15672
 AMQP_PORT=5672
 
+# For development: the console, a page that hands out tokens for any user, and the traces it shows.
+# In production take these two lines away: docs/operator.md, "In production".
+COMPOSE_PROFILES=console
+OTEL_EXPORTER_OTLP_ENDPOINT=http://console:8080
+
+# What the images are made from. To pin one, add its digest: python:3.13-slim@sha256:...
+RABBITMQ_IMAGE=rabbitmq:4-management
+PYTHON_IMAGE=python:3.13-slim
+
 # Signs connection tokens; your backend needs it to make them.
 WARREN_AUTH_TOKEN_HMAC_SECRET=$(random)
 
