@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, WebSocket, expect
 
 ROWS_KEPT: Final = 500
 _REFUSED_SOCKET: Final = "WebSocket connection to"
+_OVERLAPS: Final = """() => {
+  const found = [];
+  const boxed = (element) => {
+    const box = element.getBoundingClientRect();
+    const seen = box.width && box.height && !element.matches(".sr-only, .skip, option, optgroup");
+    const { display, position } = getComputedStyle(element);
+    return seen && display !== "inline" && position !== "sticky" ? [[element, box]] : [];
+  };
+  const named = (element) => element.id || element.className || element.tagName;
+  for (const parent of document.querySelectorAll("body, body *:not(svg, svg *)")) {
+    const boxes = [...parent.children].flatMap(boxed);
+    boxes.forEach(([one, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 1 && high > 1) found.push(`${named(one)} and ${named(other)}`);
+    }));
+  }
+  return found;
+}"""
+_AWAY_PIECES: Final = """() => {
+  const canvas = document.getElementById("chart");
+  const probe = document.createElement("canvas").getContext("2d");
+  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--red-soft");
+  probe.fillRect(0, 0, 1, 1);
+  const wanted = probe.getImageData(0, 0, 1, 1).data.join();
+  const row = canvas.getContext("2d").getImageData(0, Math.round(canvas.height * 0.3), canvas.width, 1).data;
+  const marked = Array.from({ length: canvas.width }, (_, x) => row.slice(4 * x, 4 * x + 4).join() === wanted);
+  return marked.filter((is, x) => is && !marked[x - 1]).length;
+}"""
 
 
 class ConsolePage:
@@ -23,10 +53,12 @@ class ConsolePage:
         """Script errors, console errors and violations of the security policy."""
         self.requested: set[str] = set()
         """Origins the page asked anything of."""
+        self.commands: list[str] = []
+        """The kinds of commands the page sent to gateways, in order."""
         self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self._note_request(request.url))
-        self.page.on("websocket", lambda socket: self._note_request(socket.url))
+        self.page.on("websocket", self._note_socket)
         self.page.goto(url)
         expect(self.page.locator("html[data-ready]")).to_be_attached()
 
@@ -113,14 +145,37 @@ class ConsolePage:
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than its window."""
         wider: int = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        return wider
+        return max(0, wider)
+
+    def away_pieces(self) -> int:
+        """Return in how many pieces the chart marks that there was no connection."""
+        pieces: int = self.page.evaluate(_AWAY_PIECES)
+        return pieces
+
+    def overlaps(self) -> list[str]:
+        """Return the neighbours, of one parent, whose boxes intersect."""
+        found: list[str] = self.page.evaluate(_OVERLAPS)
+        return found
 
     def _note_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and _REFUSED_SOCKET not in message.text:
             self.problems.append(message.text)
 
+    def _note_socket(self, socket: WebSocket) -> None:
+        self._note_request(socket.url)
+        socket.on("framesent", self._note_commands)
+
+    def _note_commands(self, frame: str | bytes) -> None:
+        """Note the commands of a frame; a pong is an empty one. Frames are lines of JSON."""
+        for line in frame.splitlines():
+            self.commands += [kind for kind in json.loads(line) if kind != "id"]
+
     def _note_request(self, url: str) -> None:
         self.requested.add("{0.scheme}://{0.netloc}".format(urlsplit(url)))
+
+
+Open = Callable[..., ConsolePage]
+"""Opens a window: its width and height, and options of a browser context."""
 
 
 def closing(pages: list[ConsolePage]) -> Iterator[str]:

@@ -2,85 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
-from browser.console_page import ROWS_KEPT, ConsolePage, closing
-from clients.backend import Backend
-from playwright.sync_api import Browser, expect, sync_playwright
+from browser.console_page import ROWS_KEPT, Open
+from browser.from_outside import publish_from_backend
+from playwright.sync_api import expect
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker]
 
-_FLAGS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_PATIENCE_MS: Final = 10_000
-Open = Callable[..., ConsolePage]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Headless Chromium. Without one the tests are skipped, except where nothing may be skipped."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not executable:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: install the package chromium")
-        pytest.skip("no Chromium: install the package chromium, or name one in CHROMIUM")
-    expect.set_options(timeout=_PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(_FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def window(chromium: Browser, suite: Suite) -> Iterator[Open]:
-    """Open the console in windows of their own; afterwards nothing may have gone wrong in any."""
-    pages: list[ConsolePage] = []
-    contexts = []
-
-    def open_window(width: int = 1280, height: int = 860, **options: Any) -> ConsolePage:
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(_PATIENCE_MS)
-        contexts.append(context)
-        pages.append(ConsolePage(context, suite.console_url))
-        return pages[-1]
-
-    yield open_window
-    problems = list(closing(pages))
-    for context in contexts:
-        context.close()
-    assert problems == []
-
-
-@pytest.fixture
-def channel() -> str:
-    """A durable channel no other test uses."""
-    return f"chat:{secrets.token_hex(4)}"
-
-
-def publish_from_backend(suite: Suite, channel: str, documents: list[Any]) -> None:
-    async def publish() -> None:
-        async with Backend.connected(suite.backend_url) as backend:
-            for number, document in enumerate(documents):
-                await backend.publish(channel, document, message_id=f"{channel}-{time.time_ns()}-{number}")
-
-    suite.stage.call(publish())
 
 
 def test_connecting_shows_transport_round_trip_and_gateway(window: Open, suite: Suite) -> None:
@@ -246,66 +178,3 @@ def test_the_page_talks_to_the_console_and_the_gateways_alone(window: Open, suit
     console = window().connected("alice").subscribed(channel)
     gateway = urlsplit(suite.gateway_urls[0])
     assert console.requested == {console.origin, f"{gateway.scheme}://{gateway.netloc}"}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 390, 768, 1280])
-def test_nothing_sticks_out_at_any_width(window: Open, suite: Suite, channel: str, width: int, scheme: str) -> None:
-    console = window(width, 800, color_scheme=scheme)
-    assert console.overflow() <= 0
-    console.connected("a-user-whose-name-has-no-end-" + "x" * 60).subscribed(channel + "-" + "y" * 80)
-    publish_from_backend(suite, f"{channel}-{'y' * 80}", [{"text": "z" * 300}])
-    expect(console.rows).to_have_count(1)
-    console.rows.first.locator("summary").click()
-    assert console.overflow() <= 0
-
-
-def test_the_way_of_the_last_publication_is_a_waterfall(window: Open, suite: Suite) -> None:
-    trace_id, start = secrets.token_hex(16), time.time_ns()
-
-    def span(service: str, number: int, parent: str, name: str, offset_ms: int, kind: int) -> dict[str, Any]:
-        began = start + offset_ms * 1_000_000
-        described = {
-            "traceId": trace_id,
-            "spanId": f"{number:016x}",
-            "parentSpanId": parent,
-            "name": name,
-            "kind": kind,
-            "startTimeUnixNano": str(began),
-            "endTimeUnixNano": str(began + 3_000_000),
-            "attributes": [{"key": "warren.channel", "value": {"stringValue": "chat:<b>lobby</b>"}}],
-        }
-        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": f"warren-{service}"}}]}
-        return {"resource": resource, "scopeSpans": [{"spans": [described]}]}
-
-    export = {
-        "resourceSpans": [
-            span("gateway", 3, f"{2:016x}", "deliver warren.deliver", 6, 5),
-            span("history", 2, f"{1:016x}", "process warren.history", 2, 5),
-            span("gateway", 1, "00f067aa0ba902b7", "publish warren.publish", 0, 4),
-        ]
-    }
-
-    async def post() -> int:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{suite.console_url}v1/traces", json=export) as response,
-        ):
-            return response.status
-
-    assert suite.stage.call(post()) == 200
-    page = window().page
-    rows = page.locator("#waterfall > li")
-    expect(rows).to_have_count(4)
-    expect(rows.nth(0)).to_contain_text("parent 00f067aa0ba902b7, not received")
-    for index, (service, name) in enumerate(
-        [("gateway", "publish warren.publish"), ("history", "process warren.history"), ("gateway", "deliver")], 1
-    ):
-        expect(rows.nth(index)).to_contain_text(service)
-        expect(rows.nth(index)).to_contain_text(name)
-    boxes = [row.locator(".span-bar").bounding_box() for row in rows.all()[1:]]
-    lefts = [box["x"] for box in boxes if box]
-    assert lefts == sorted(lefts)
-    assert len(set(lefts)) == 3
-    rows.nth(2).locator("summary").click()
-    expect(rows.nth(2)).to_contain_text("chat:<b>lobby</b>")

@@ -1,7 +1,7 @@
 // A line chart of rates on a canvas: a minute wide, newest at the right.
 
 const LEFT = 34;
-const TOP = 20;
+const TOP = 8;
 const BOTTOM = 16;
 const LINES = 2;
 

@@ -103,12 +103,12 @@ function bar(row, trace) {
 
 function facts(row) {
   const pairs = [
-    ["starts at", `+${duration(row.offset_ms)}`],
+    ["starts after", row.offset_ms > 0 ? duration(row.offset_ms) : "0 ms"],
     ["kind", row.kind],
     ...Object.entries(row.attributes),
     ...row.links.map((link) => ["links to", `${link.trace_id.slice(0, 8)}\u2026 / ${link.span_id}`]),
   ];
-  return el("dl", {}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
+  return el("dl", {}, ...pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
 }
 
 function indented(row, element) {
