@@ -70,13 +70,13 @@ async def test_an_empty_store_lists_nothing_and_has_no_last_publication(client: 
     assert (await client.get("/api/traces/last")).status == 404
 
 
-async def test_the_list_shows_what_there_is_newest_first(client: Client, store: TraceStore) -> None:
+async def test_the_list_shows_what_there_is_publications_first(client: Client, store: TraceStore) -> None:
     store.add(SPANS)
     listed = await (await client.get("/api/traces")).json()
-    assert [trace["trace_id"] for trace in listed["traces"]] == [OTHER, TRACE]
+    assert [trace["trace_id"] for trace in listed["traces"]] == [TRACE, OTHER]
     assert listed["last_publication"] == TRACE
-    assert listed["traces"][1]["services"] == ["warren-gateway", "warren-history"]
-    assert listed["traces"][1]["failed"] is True
+    assert listed["traces"][0]["services"] == ["warren-gateway", "warren-history"]
+    assert listed["traces"][0]["failed"] is True
 
 
 @pytest.mark.parametrize("wanted", [TRACE, "last"])

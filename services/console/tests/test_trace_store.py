@@ -167,6 +167,17 @@ def test_the_revision_tells_whether_there_is_news() -> None:
     assert store.revision != before
 
 
+def test_publications_are_listed_first_and_not_pushed_out_by_other_traces() -> None:
+    store = TraceStore()
+    store.add([publication(1, 1, start=100)])
+    store.add([publication(2, 2, start=200)])
+    for number in range(3, 100):
+        store.add([span(number, number, name="request presence.members")])
+    listed = store.summaries(3)
+    assert [summary.trace_id for summary in listed] == [trace_id(n) for n in (2, 1, 99, 98, 97)]
+    assert [summary.publication for summary in listed] == [True, True, False, False, False]
+
+
 def test_a_summary_covers_all_spans_and_is_named_by_the_earliest() -> None:
     store = TraceStore()
     late = replace(span(1, 2, start=500, name="late"), failed=True, service="history")

@@ -15,6 +15,7 @@ LAST: Final = "last"
 """Stands for the id of the last publication's trace."""
 
 _LISTED: Final = 50
+"""Publications; and as many other traces, which are far more often made, such as requests for presence."""
 
 
 class TraceApi:
@@ -29,7 +30,7 @@ class TraceApi:
         app.router.add_get("/api/traces/{trace_id:last|[0-9a-f]{32}}", self.get_trace)
 
     async def get_traces(self, _: web.Request) -> web.Response:
-        """List the newest traces."""
+        """List the newest traces, those of publications first."""
         return _json(
             TraceListView(
                 revision=self._store.revision,

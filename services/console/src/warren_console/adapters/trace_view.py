@@ -96,7 +96,7 @@ class SummaryView(BaseModel):
 
 
 class TraceListView(BaseModel):
-    """The newest traces."""
+    """The newest traces, those of publications first."""
 
     model_config = ConfigDict(frozen=True)
 

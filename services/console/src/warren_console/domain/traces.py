@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Final
 
 from warren_console.domain.spans import Span, SpanKind, bounded
@@ -57,6 +58,11 @@ class _Trace:
         if self.published_ns == _NEVER and not self.announced:
             return self.delivered_ns
         return self.published_ns
+
+    @property
+    def is_publication(self) -> bool:
+        """Whether it is a publication's trace."""
+        return self.publication_ns != _NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +130,11 @@ class TraceStore:
         return tuple(found)
 
     def summaries(self, limit: int) -> list[Summary]:
-        """Return the traces added to last, newest first."""
-        newest = list(self._traces)[: -limit - 1 : -1] if limit > 0 else []
-        return [_summary(trace_id, self._traces[trace_id]) for trace_id in newest]
+        """Return the traces added to last, newest first: so many of publications, then so many of others."""
+        newest = list(reversed(self._traces.items()))
+        publications = islice((each for each in newest if each[1].is_publication), limit)
+        others = islice((each for each in newest if not each[1].is_publication), limit)
+        return [_summary(trace_id, trace) for trace_id, trace in chain(publications, others)]
 
     def last_publication(self) -> str | None:
         """Return the id of the trace of the last publication, None if there is none."""
@@ -203,5 +211,5 @@ def _summary(trace_id: str, trace: _Trace) -> Summary:
         end_ns=max(span.start_ns + span.duration_ns for span in spans),
         spans=len(spans),
         failed=any(span.failed for span in spans),
-        publication=trace.publication_ns != _NEVER,
+        publication=trace.is_publication,
     )

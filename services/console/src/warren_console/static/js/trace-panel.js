@@ -29,14 +29,13 @@ export class TracePanel {
 
   #listChoices(traces) {
     const chosen = this.#choice.value;
-    const options = traces.map((trace) => {
-      const label = `${timeOfDay(trace.start_unix_ms)}  ${trace.name}  ${count(trace.spans, "span")}`;
-      return el("option", { value: trace.trace_id }, label);
-    });
+    const options = [el("option", { value: "" }, "Last publication")];
     if (chosen && !traces.some((trace) => trace.trace_id === chosen)) {
       options.push(el("option", { value: chosen }, `${chosen.slice(0, 8)}\u2026`));
     }
-    this.#choice.replaceChildren(el("option", { value: "" }, "Last publication"), ...options);
+    const publications = traces.filter((trace) => trace.publication);
+    const others = traces.filter((trace) => !trace.publication);
+    this.#choice.replaceChildren(...options, ...choices("Publications", publications), ...choices("Other traces", others));
     this.#choice.value = chosen;
   }
 
@@ -90,6 +89,14 @@ export class TracePanel {
     }
     this.#choice.value = trace.trace_id;
   }
+}
+
+function choices(label, traces) {
+  const options = traces.map((trace) => {
+    const text = `${timeOfDay(trace.start_unix_ms)}  ${trace.name}  ${count(trace.spans, "span")}`;
+    return el("option", { value: trace.trace_id }, text);
+  });
+  return options.length ? [el("optgroup", { label }, ...options)] : [];
 }
 
 function bar(row, trace) {
