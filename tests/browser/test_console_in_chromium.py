@@ -14,14 +14,24 @@ from staging.suite import Suite
 pytestmark = [pytest.mark.browser, pytest.mark.broker]
 
 
-
-def test_connecting_shows_transport_round_trip_and_gateway(window: Open, suite: Suite) -> None:
+def test_connecting_shows_transport_and_gateway(window: Open, suite: Suite) -> None:
     console = window().connected("alice")
     link = console.page.locator("#link")
     expect(link).to_contain_text("websocket")
-    expect(link).to_contain_text(re.compile(r"rtt [\d.]+ ms"))
     expect(link).to_contain_text(urlsplit(suite.gateway_urls[0]).netloc)
     expect(console.page.locator("#identity")).to_contain_text("alice is client")
+
+
+def test_the_round_trip_is_that_of_commands_that_succeed_and_none_is_sent_only_to_measure(
+    window: Open, channel: str
+) -> None:
+    console = window().connected("alice").subscribed(channel)
+    shown = console.page.locator("#link-rtt")
+    expect(shown).to_have_text(re.compile(r"rtt [\d.]+ ms"))
+    expect(shown).to_have_attribute("title", re.compile("presence"))
+    console.publish('{"text": "timed"}')
+    expect(shown).to_have_attribute("title", re.compile("publish"))
+    assert set(console.commands) == {"connect", "subscribe", "presence", "publish"}
 
 
 def test_a_token_of_ones_own_says_who_one_is(window: Open, suite: Suite, channel: str) -> None:

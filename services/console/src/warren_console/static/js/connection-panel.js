@@ -67,12 +67,12 @@ export class ConnectionPanel {
   }
 
   #draw() {
-    const { state, user, client, gateway, transport, rtt, problem } = this.#session;
+    const { state, user, client, gateway, transport, roundTrip, problem } = this.#session;
     const up = state !== "disconnected";
     byId("link").dataset.state = state;
     byId("link-state").textContent = LABELS[state];
     byId("link-transport").textContent = state === "connected" ? transport : "";
-    byId("link-rtt").textContent = rtt !== null && state === "connected" ? `rtt ${duration(rtt)}` : "";
+    this.#drawRoundTrip(state === "connected" ? roundTrip : null);
     byId("link-gateway").textContent = up && gateway ? new URL(gateway).host : "";
     byId("connect-fields").disabled = up;
     byId("connect").hidden = up;
@@ -81,6 +81,12 @@ export class ConnectionPanel {
     byId("away").hidden = state !== "connected";
     showText(byId("connect-problem"), state === "connected" ? "" : problem);
     this.#drawIdentity(state === "connected" ? [user, client] : null);
+  }
+
+  #drawRoundTrip(roundTrip) {
+    const place = byId("link-rtt");
+    place.textContent = roundTrip ? `rtt ${duration(roundTrip.ms)}` : "";
+    place.title = roundTrip ? `Round trip of the last command, ${roundTrip.command}, with the services behind the gateway` : "";
   }
 
   #drawIdentity(identity) {

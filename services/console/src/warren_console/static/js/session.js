@@ -6,8 +6,6 @@ import { Rates } from "./rates.js";
 import { explain } from "./codes.js";
 import { devToken } from "./settings.js";
 
-const RTT_METHOD = "warren.console.rtt";
-const RTT_EVERY_MS = 3_000;
 const PRESENCE_EVERY_MS = 15_000;
 const CODES_OF_THE_SDK = 100;
 
@@ -17,7 +15,8 @@ export class Session {
   gateway = "";
   client = "";
   transport = "";
-  rtt = null;
+  /** The last command that succeeded, and how long its reply took: {command, ms}. */
+  roundTrip = null;
   problem = "";
   channels = new Map();
   selected = null;
@@ -35,9 +34,8 @@ export class Session {
 
   constructor(settings) {
     this.#settings = settings;
-    setInterval(() => this.#measure(), RTT_EVERY_MS);
-    setInterval(() => this.#refreshPresence(), PRESENCE_EVERY_MS);
-    setInterval(() => this.#markAway(), 200);
+    setInterval(() => document.hidden || this.#refreshPresence(), PRESENCE_EVERY_MS);
+    document.addEventListener("visibilitychange", () => document.hidden || this.#refreshPresence());
   }
 
   /** Connect, anew or again. As the same user, every channel goes on from where it was, on any gateway. */
@@ -48,7 +46,7 @@ export class Session {
     }
     const resume = user === this.user;
     this.#abandon();
-    Object.assign(this, { user, gateway, problem: "", client: "", transport: "", rtt: null });
+    Object.assign(this, { user, gateway, problem: "", client: "", transport: "", roundTrip: null });
     this.#token = token;
     this.#sdk = this.#newClient();
     for (const channel of this.channels.values()) this.#attach(channel, resume ? channel.position : null);
@@ -96,7 +94,16 @@ export class Session {
     const began = performance.now();
     this.rates.count("published");
     await this.#sdk.publish(name, data);
-    return performance.now() - began;
+    return this.#answered("publish", began);
+  }
+
+  /** Why nothing passes between a channel and this page now, in one line; empty if something does. */
+  obstacle(channel) {
+    if (this.state === "disconnected") return "Not connected";
+    if (this.state === "connecting") return "Connecting";
+    if (channel.state === "subscribed") return "";
+    const doing = channel.state === "subscribing" ? "Subscribing" : "Not subscribed";
+    return channel.problem ? `${doing}: ${channel.problem}` : doing;
   }
 
   #newClient() {
@@ -111,11 +118,8 @@ export class Session {
     });
     const set = (state, facts) => this.#setState(sdk, state, facts);
     sdk.on("connecting", ({ code, reason }) => set("connecting", { problem: code > 0 ? explain({ code, reason }) : "" }));
-    sdk.on("connected", ({ client, transport }) => {
-      set("connected", { client, transport, problem: "" });
-      this.#measure();
-    });
-    sdk.on("disconnected", ({ code, reason }) => set("disconnected", { rtt: null, problem: code > 0 ? explain({ code, reason }) : "" }));
+    sdk.on("connected", ({ client, transport }) => set("connected", { client, transport, problem: "" }));
+    sdk.on("disconnected", ({ code, reason }) => set("disconnected", { roundTrip: null, problem: code > 0 ? explain({ code, reason }) : "" }));
     sdk.on("error", ({ error }) => set(this.state, { problem: explain(error) }));
     this.#followServerSide(sdk);
     return sdk;
@@ -194,16 +198,10 @@ export class Session {
     sdk.disconnect();
   }
 
-  /** Time a command that the gateway answers by itself: it knows no such method, and any answer will do. */
-  async #measure() {
-    if (this.state !== "connected" || document.hidden) return;
-    const began = performance.now();
-    try {
-      await this.#sdk.rpc(RTT_METHOD, null);
-    } catch (error) {
-      if (error.code < CODES_OF_THE_SDK) return;
-    }
-    this.rtt = performance.now() - began;
+  /** Note the round trip of a command that was sent anyway: nothing is sent only to be timed. */
+  #answered(command, began) {
+    const ms = performance.now() - began;
+    this.roundTrip = { command, ms };
     this.changed.notify();
   }
 
@@ -213,7 +211,13 @@ export class Session {
 
   #askPresence(channel) {
     if (!channel.namespace?.presence || channel.state !== "subscribed") return;
-    channel.refreshPresence(() => this.#sdk.presence(channel.name)).catch((error) => {
+    const ask = async () => {
+      const began = performance.now();
+      const reply = await this.#sdk.presence(channel.name);
+      this.#answered("presence", began);
+      return reply;
+    };
+    channel.refreshPresence(ask).catch((error) => {
       if (error.code >= CODES_OF_THE_SDK) channel.remark(`Presence: ${explain(error)}`, "bad");
     });
   }
