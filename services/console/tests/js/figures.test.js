@@ -13,15 +13,15 @@ const MINUTE = BUCKETS * BUCKET_MS;
 test("a steady stream has its rate", () => {
   const rates = new Rates();
   for (let ms = 0; ms < MINUTE; ms += 10) rates.count("received", NOW + ms);
-  assert.equal(rates.perSecond("received", NOW + MINUTE), 100);
-  assert.equal(rates.perSecond("published", NOW + MINUTE), 0);
+  assert.equal(rates.series("received", NOW + MINUTE).at(-1), 100);
+  assert.equal(rates.series("published", NOW + MINUTE).at(-1), 0);
 });
 
 test("the bucket that still fills is not looked at", () => {
   const rates = new Rates();
   rates.count("received", NOW);
-  assert.equal(rates.perSecond("received", NOW), 0);
-  assert.equal(rates.perSecond("received", NOW + BUCKET_MS), 1);
+  assert.equal(rates.series("received", NOW).at(-1), 0);
+  assert.equal(rates.series("received", NOW + BUCKET_MS).at(-1), 1);
 });
 
 test("the series covers a minute and forgets what is older", () => {
@@ -32,12 +32,27 @@ test("the series covers a minute and forgets what is older", () => {
   assert.ok(rates.series("received", NOW + 2 * MINUTE).every((value) => value === 0));
 });
 
-test("absence is remembered where it was", () => {
+test("an absence is one interval from its beginning to its end", () => {
   const rates = new Rates();
-  rates.count("away", NOW);
-  const away = rates.away(NOW + 10 * BUCKET_MS);
-  assert.equal(away.filter(Boolean).length, 1);
-  assert.equal(away.indexOf(true), BUCKETS - 10);
+  rates.wentAway(NOW);
+  rates.wentAway(NOW + 100);
+  rates.cameBack(NOW + 4 * BUCKET_MS);
+  rates.cameBack(NOW + 5 * BUCKET_MS);
+  assert.deepEqual(rates.away(NOW + 10 * BUCKET_MS), [[BUCKETS - 11, BUCKETS - 7]]);
+});
+
+test("an absence that goes on reaches to now, however long it is", () => {
+  const rates = new Rates();
+  rates.wentAway(NOW);
+  assert.deepEqual(rates.away(NOW + 8 * BUCKET_MS), [[BUCKETS - 9, BUCKETS - 1]]);
+  assert.deepEqual(rates.away(NOW + 5 * MINUTE), [[0, BUCKETS - 1]]);
+});
+
+test("absences of more than a minute ago are forgotten", () => {
+  const rates = new Rates();
+  rates.wentAway(NOW);
+  rates.cameBack(NOW + 1_000);
+  assert.deepEqual(rates.away(NOW + 1_000 + MINUTE), []);
 });
 
 test("quantiles are of the last minute", () => {

@@ -4,6 +4,8 @@ const LEFT = 34;
 const TOP = 8;
 const BOTTOM = 16;
 const LINES = 2;
+/** Pixels: the shortest absence is still seen. */
+const MIN_AWAY = 2;
 
 export class Chart {
   #canvas;
@@ -15,7 +17,7 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#readColours());
   }
 
-  /** Draw `{received, published, away}`: two series of rates and one of booleans, equally long. */
+  /** Draw `{received, published, away}`: two series of rates, equally long, and intervals of places on them. */
   draw({ received, published, away }) {
     const context = this.#prepare();
     const top = niceTop(Math.max(...received, ...published));
@@ -47,9 +49,9 @@ export class Chart {
     return { width, bottom: height - BOTTOM, step, x: (i) => LEFT + i * step, y: (value) => TOP + high * (1 - value / top) };
   }
 
-  #drawAway(context, { x, step, bottom }, away) {
+  #drawAway(context, { x, bottom }, away) {
     context.fillStyle = this.#colours.away;
-    away.forEach((gone, i) => gone && context.fillRect(x(i) - step / 2, TOP, step + 0.5, bottom - TOP));
+    for (const [from, to] of away) context.fillRect(x(from), TOP, Math.max(MIN_AWAY, x(to) - x(from)), bottom - TOP);
   }
 
   #drawGrid(context, { width, x, y, bottom, step }, top) {

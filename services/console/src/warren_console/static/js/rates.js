@@ -8,8 +8,10 @@ const MAX_LATENCIES = 1_000;
 export class Rates {
   #buckets = new Map();
   #latencies = [];
+  /** When there was no connection: pairs of times, the last without an end while there still is none. */
+  #absences = [];
 
-  /** Count one event of `kind`: "received", "published" or "away" (not connected). */
+  /** Count one event of `kind`: "received" or "published". */
   count(kind, now = Date.now()) {
     const bucket = this.#bucket(now);
     bucket[kind] = (bucket[kind] ?? 0) + 1;
@@ -20,9 +22,13 @@ export class Rates {
     if (this.#latencies.length > MAX_LATENCIES) this.#latencies.splice(0, MAX_LATENCIES / 4);
   }
 
-  /** Events per second over the last whole second. */
-  perSecond(kind, now = Date.now()) {
-    return this.series(kind, now).at(-1);
+  wentAway(now = Date.now()) {
+    if (this.#absences.at(-1)?.[1] === Infinity) return;
+    this.#absences.push([now, Infinity]);
+  }
+
+  cameBack(now = Date.now()) {
+    if (this.#absences.at(-1)?.[1] === Infinity) this.#absences.at(-1)[1] = now;
   }
 
   /** Events per second at the end of each of the last BUCKETS whole buckets. */
@@ -38,10 +44,13 @@ export class Rates {
     return series;
   }
 
-  /** Whether each of the last BUCKETS buckets saw the client without a connection. */
+  /** From where to where on the series there was no connection: [from, to] in places, not whole ones. */
   away(now = Date.now()) {
-    const last = Math.floor(now / BUCKET_MS) - 1;
-    return Array.from({ length: BUCKETS }, (_, i) => this.#at(last - BUCKETS + 1 + i, "away") > 0);
+    const end = Math.floor(now / BUCKET_MS) * BUCKET_MS;
+    const place = (time) => Math.min(BUCKETS - 1, Math.max(0, BUCKETS - 1 - (end - time) / BUCKET_MS));
+    const begin = end - (BUCKETS - 1) * BUCKET_MS;
+    this.#absences = this.#absences.filter(([, to]) => to > begin);
+    return this.#absences.map(([from, to]) => [place(from), place(to)]);
   }
 
   /** The p-th quantile of the last minute's latencies, null without any. */

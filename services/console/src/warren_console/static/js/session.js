@@ -185,6 +185,8 @@ export class Session {
     if (sdk !== this.#sdk) return;
     const before = this.state;
     Object.assign(this, facts, { state });
+    if (state === "connected") this.rates.cameBack();
+    else if (before === "connected") this.rates.wentAway();
     if (state !== before) this.announced.notify(state === "connected" ? `Connected as ${this.user}` : state);
     this.changed.notify();
   }
@@ -220,9 +222,5 @@ export class Session {
     channel.refreshPresence(ask).catch((error) => {
       if (error.code >= CODES_OF_THE_SDK) channel.remark(`Presence: ${explain(error)}`, "bad");
     });
-  }
-
-  #markAway() {
-    if (this.client && this.state !== "connected") this.rates.count("away");
   }
 }
