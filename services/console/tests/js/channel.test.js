@@ -101,3 +101,25 @@ test("an unsubscription by the server says its code", () => {
   assert.equal(channel.state, "refused");
   assert.match(channel.problem, /^103 permission denied/);
 });
+
+test("members are those of now only from an answer until the subscription ends", async () => {
+  const channel = subscribedAt(0);
+  const ask = async () => ({ clients: { c1: { client: "c1", user: "alice" } } });
+  assert.equal(channel.membersKnown, false);
+  await channel.refreshPresence(ask);
+  assert.equal(channel.membersKnown, true);
+  channel.subscribing({ code: 1, reason: "transport closed" });
+  assert.deepEqual([channel.membersKnown, channel.members.size], [false, 1]);
+  channel.subscribed(at(0));
+  assert.equal(channel.membersKnown, false);
+  await channel.refreshPresence(ask);
+  channel.unsubscribed({ code: 103, reason: "permission denied" });
+  assert.equal(channel.membersKnown, false);
+});
+
+test("members are no longer those of now when presence does not answer", async () => {
+  const channel = subscribedAt(0);
+  await channel.refreshPresence(async () => ({ clients: {} }));
+  await assert.rejects(channel.refreshPresence(() => Promise.reject(new Error("100"))));
+  assert.equal(channel.membersKnown, false);
+});

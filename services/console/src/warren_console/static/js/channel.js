@@ -23,6 +23,8 @@ export class Channel {
   repeated = 0;
   recovered = 0;
   members = new Map();
+  /** Whether the members are those of now, not those of before an interruption. */
+  membersKnown = false;
   feed = [];
   changed = new Listeners();
 
@@ -43,6 +45,7 @@ export class Channel {
 
   subscribing({ code, reason }) {
     this.state = "subscribing";
+    this.membersKnown = false;
     if (code > 1) this.remark(`Subscribing again: ${explain({ code, reason })}`, "bad");
     this.changed.notify(this);
   }
@@ -66,6 +69,7 @@ export class Channel {
 
   unsubscribed({ code, reason }) {
     this.state = code === 0 ? "unsubscribed" : "refused";
+    this.membersKnown = false;
     if (code !== 0) this.fail({ code, reason });
     this.changed.notify(this);
   }
@@ -121,6 +125,10 @@ export class Channel {
         if (kind === "join") this.members.set(info.client, info.user);
         else this.members.delete(info.client);
       }
+      this.membersKnown = true;
+    } catch (error) {
+      this.membersKnown = false;
+      throw error;
     } finally {
       this.#pendingPresence = null;
       this.changed.notify(this);

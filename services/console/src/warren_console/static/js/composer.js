@@ -12,6 +12,7 @@ export class Composer {
   #payload = byId("payload");
   #touched = false;
   #channel = null;
+  #obstacle = "";
 
   constructor(session) {
     this.#session = session;
@@ -30,12 +31,14 @@ export class Composer {
     const { selected, state, user } = this.#session;
     byId("composer").hidden = !selected;
     if (!selected) return;
-    for (const id of ["publish", "burst"]) byId(id).disabled = state !== "connected";
+    const obstacle = this.#session.obstacle(selected);
+    for (const id of ["publish", "burst"]) byId(id).disabled = Boolean(obstacle);
     if (!this.#touched) this.#payload.value = JSON.stringify({ text: `Hello from ${user || "the console"}` });
-    if (selected === this.#channel) return;
-    this.#channel = selected;
+    if (selected === this.#channel && obstacle === this.#obstacle) return;
+    [this.#channel, this.#obstacle] = [selected, obstacle];
     const readOnly = selected.namespace?.publish === false;
-    this.#say(readOnly ? `Namespace ${selected.namespace.name} does not let subscribers publish.` : "");
+    const advice = readOnly ? `Namespace ${selected.namespace.name} does not let subscribers publish.` : "";
+    this.#say(obstacle ? `${obstacle}.` : advice);
   }
 
   #check() {
@@ -49,8 +52,9 @@ export class Composer {
     event.preventDefault();
     const channel = this.#session.selected;
     const { value, problem } = parseTyped(this.#payload.value);
-    if (problem || !channel) {
-      this.#say(problem ?? "Choose a channel first.", "bad");
+    const refusal = channel ? this.#session.obstacle(channel) || problem : "Choose a channel first.";
+    if (refusal) {
+      this.#say(refusal, "bad");
       this.#payload.focus();
       return;
     }

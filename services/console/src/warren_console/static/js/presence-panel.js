@@ -19,22 +19,25 @@ export class PresencePanel {
     const channel = this.#session.selected;
     const kept = Boolean(channel?.namespace?.presence);
     const users = kept ? byUser(channel.members) : new Map();
-    byId("presence-count").textContent = kept ? `${count(channel.members.size, "client")}, ${count(users.size, "user")}` : "";
-    showText(byId("presence-note"), noteFor(channel, kept, users.size));
-    byId("members").replaceChildren(...this.#members(users));
+    const stale = kept && !channel.membersKnown;
+    byId("presence-count").textContent = kept ? counted(channel.members.size, users.size, stale) : "";
+    const obstacle = channel ? this.#session.obstacle(channel) : "";
+    showText(byId("presence-note"), noteFor(channel, kept, users.size, obstacle));
+    byId("members").classList.toggle("stale", stale);
+    byId("members").replaceChildren(...this.#members(users, stale));
     const feed = channel?.feed ?? [];
     byId("feed-title").hidden = feed.length === 0;
     byId("feed").replaceChildren(...feed.map(feedLine));
   }
 
-  #members(users) {
+  #members(users, stale) {
     const entries = [...users].sort(([a], [b]) => a.localeCompare(b));
-    const chips = entries.slice(0, SHOWN).map(([user, clients]) => this.#chip(user, clients));
+    const chips = entries.slice(0, SHOWN).map(([user, clients]) => this.#chip(user, clients, stale));
     if (entries.length > SHOWN) chips.push(el("li", { class: "note" }, `and ${entries.length - SHOWN} more`));
     return chips;
   }
 
-  #chip(user, clients) {
+  #chip(user, clients, stale) {
     const name = user || "anonymous";
     const chip = el(
       "li",
@@ -42,20 +45,25 @@ export class PresencePanel {
       el("span", { class: `avatar ${hueOf(name)}`, "aria-hidden": "true" }, [...name][0]),
       el("b", {}, name),
     );
-    if (clients.includes(this.#session.client)) chip.append(el("span", { class: "badge you" }, "you"));
+    if (!stale && clients.includes(this.#session.client)) chip.append(el("span", { class: "badge you" }, "you"));
     if (clients.length > 1) chip.append(el("small", {}, `${clients.length} clients`));
     return chip;
   }
 }
 
-function noteFor(channel, kept, users) {
+function noteFor(channel, kept, users, obstacle) {
   if (!channel) return "Who is in the selected channel appears here.";
-  if (!channel.namespace) return "";
-  if (!kept) return `Namespace ${channel.namespace.name || "without a name"} keeps no presence.`;
+  if (channel.namespace && !kept) return `Namespace ${channel.namespace.name || "without a name"} keeps no presence.`;
+  if (!channel.membersKnown) return `${obstacle || "Waiting for presence to answer"}.${users ? " Here before:" : ""}`;
   return users ? "" : "Nobody is here yet.";
 }
 
 function byUser(members) {
+function counted(clients, users, stale) {
+  if (stale && !clients) return "";
+  return `${stale ? "was " : ""}${count(clients, "client")}, ${count(users, "user")}`;
+}
+
   const users = new Map();
   for (const [client, user] of members) users.set(user, [...(users.get(user) ?? []), client]);
   return users;

@@ -205,6 +205,7 @@ export class Session {
     const ms = performance.now() - began;
     this.roundTrip = { command, ms };
     this.changed.notify();
+    return ms;
   }
 
   #refreshPresence() {
