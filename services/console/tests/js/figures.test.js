@@ -6,6 +6,7 @@ import { count, duration, rate } from "./format.js";
 import { parseTyped } from "./json-text.js";
 import { BUCKETS, BUCKET_MS, Rates } from "./rates.js";
 import { Settings } from "./settings.js";
+import { visible } from "./visible-text.js";
 
 const NOW = 1_700_000_000_000;
 const MINUTE = BUCKETS * BUCKET_MS;
@@ -107,4 +108,16 @@ test("suggestions are channels a client may subscribe to", () => {
     { name: "live", durable: false, ...open },
   ];
   assert.deepEqual(new Settings({ gateways: [], namespaces }).suggestions, ["chat:lobby", "live:ticks"]);
+});
+
+test("characters that move or hide text are written out", () => {
+  assert.equal(visible("ab\u202ecd\u2069\u061c"), "ab\\u202ecd\\u2069\\u061c");
+  assert.equal(visible("\u0000\u0007\u007f\u0085\u200b\ufeff\u2028"), "\\u0000\\u0007\\u007f\\u0085\\u200b\\ufeff\\u2028");
+});
+
+test("text of any language stays as it is, and so does JSON's meaning", () => {
+  const text = "na\u00efve \u05e9\u05dc\u05d5\u05dd \ud83d\udc69\u200d\ud83d\ude80\nline";
+  assert.equal(visible(text), text);
+  const value = { "a\u202e": ["\u2066x", "\u200b"] };
+  assert.deepEqual(JSON.parse(visible(JSON.stringify(value, null, 2))), value);
 });

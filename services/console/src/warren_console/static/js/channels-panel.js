@@ -1,6 +1,6 @@
 // The list of channels, the subscribe form and what the namespaces offer.
 
-import { byId, el, oncePerFrame } from "./dom.js";
+import { byId, el, oncePerFrame, showText } from "./dom.js";
 import { rate } from "./format.js";
 
 const RATE_EVERY_MS = 1_000;
@@ -96,8 +96,7 @@ export class ChannelsPanel {
     if (channel.unread) tail.textContent = channel.unread > 999 ? "999+" : String(channel.unread);
     else tail.textContent = perSecond > 0 ? `${rate(perSecond)}/s` : "";
     tail.title = channel.unread ? "not looked at yet" : "publications per second";
-    problem.textContent = channel.problem;
-    problem.hidden = !channel.problem;
+    showText(problem, channel.problem);
   }
 
   #countRates() {

@@ -1,6 +1,6 @@
 // The composer: data for the selected channel, checked before it is sent.
 
-import { byId, oncePerFrame } from "./dom.js";
+import { byId, oncePerFrame, setText } from "./dom.js";
 import { explain } from "./codes.js";
 import { duration } from "./format.js";
 import { parseTyped } from "./json-text.js";
@@ -28,7 +28,7 @@ export class Composer {
   }
 
   #draw() {
-    const { selected, state, user } = this.#session;
+    const { selected, user } = this.#session;
     byId("composer").hidden = !selected;
     if (!selected) return;
     const obstacle = this.#session.obstacle(selected);
@@ -86,7 +86,7 @@ export class Composer {
 
   #say(text, tone = "") {
     const status = byId("composer-status");
-    status.textContent = text;
+    setText(status, text);
     status.className = `composer-status ${tone}`;
   }
 }

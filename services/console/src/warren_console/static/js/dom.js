@@ -1,10 +1,13 @@
-// Making elements. Text from the network only ever becomes text nodes: nothing here parses markup.
+// Making elements. Text from the network only ever becomes text nodes: nothing here parses markup, and unseen
+// characters are written out.
+
+import { visible } from "./visible-text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element. `attributes.on` holds listeners; children are nodes, or strings that become text. */
+/** Make an element. `attributes.on` holds listeners; children are nodes, or strings that become visible text. */
 export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
@@ -13,9 +16,13 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+export function setText(element, text) {
+  element.textContent = visible(text);
+}
+
 /** Show an element's text, or hide the element if there is none. */
 export function showText(element, text) {
-  element.textContent = text;
+  setText(element, text);
   element.hidden = !text;
 }
 
@@ -44,6 +51,6 @@ function fill(element, { on = {}, ...attributes }, children) {
     if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
   for (const [event, listener] of Object.entries(on)) element.addEventListener(event, listener);
-  element.append(...children);
+  element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }

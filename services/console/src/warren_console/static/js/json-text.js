@@ -1,6 +1,7 @@
 // JSON as coloured text, and what is wrong with JSON that somebody typed.
 
 import { el } from "./dom.js";
+import { visible } from "./visible-text.js";
 
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null)/g;
 const MAX_LINE = 600;
@@ -12,12 +13,12 @@ export function appendLine(target, value) {
     const { sent_at: _, ...rest } = value;
     shown = rest;
   }
-  appendColoured(target, (JSON.stringify(shown) ?? String(shown)).slice(0, MAX_LINE));
+  appendColoured(target, visible((JSON.stringify(shown) ?? String(shown)).slice(0, MAX_LINE)));
 }
 
 /** Append a value over several lines, whole. */
 export function appendPretty(target, value) {
-  appendColoured(target, JSON.stringify(value, null, 2) ?? String(value));
+  appendColoured(target, visible(JSON.stringify(value, null, 2) ?? String(value)));
 }
 
 /** Parse what was typed: `{value}` or `{problem}`, a line that says where it goes wrong. */

@@ -1,6 +1,6 @@
 // Starts the page: loads what the server says, makes the session and gives every panel its part.
 
-import { byId, showText } from "./dom.js";
+import { byId, setText, showText } from "./dom.js";
 import { ChannelsPanel } from "./channels-panel.js";
 import { Composer } from "./composer.js";
 import { ConnectionPanel } from "./connection-panel.js";
@@ -25,7 +25,7 @@ async function start() {
   new TracePanel();
   new Welcome(session, settings, connection);
   session.announced.add((text) => {
-    byId("announcer").textContent = text;
+    setText(byId("announcer"), text);
   });
   document.documentElement.dataset.ready = "true";
 }

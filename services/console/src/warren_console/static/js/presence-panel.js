@@ -2,6 +2,7 @@
 
 import { byId, el, hueOf, oncePerFrame, showText } from "./dom.js";
 import { count, timeOfDay } from "./format.js";
+import { visible } from "./visible-text.js";
 
 const SHOWN = 100;
 
@@ -42,7 +43,7 @@ export class PresencePanel {
     const chip = el(
       "li",
       { class: "member", title: clients.join("\n") },
-      el("span", { class: `avatar ${hueOf(name)}`, "aria-hidden": "true" }, [...name][0]),
+      el("span", { class: `avatar ${hueOf(name)}`, "aria-hidden": "true" }, [...visible(name)][0]),
       el("b", {}, name),
     );
     if (!stale && clients.includes(this.#session.client)) chip.append(el("span", { class: "badge you" }, "you"));
@@ -58,12 +59,12 @@ function noteFor(channel, kept, users, obstacle) {
   return users ? "" : "Nobody is here yet.";
 }
 
-function byUser(members) {
 function counted(clients, users, stale) {
   if (stale && !clients) return "";
   return `${stale ? "was " : ""}${count(clients, "client")}, ${count(users, "user")}`;
 }
 
+function byUser(members) {
   const users = new Map();
   for (const [client, user] of members) users.set(user, [...(users.get(user) ?? []), client]);
   return users;

@@ -1,6 +1,6 @@
 // The selected channel's publications, newest first: at most 500 rows, changed once per frame.
 
-import { byId, el, oncePerFrame } from "./dom.js";
+import { byId, el, oncePerFrame, setText } from "./dom.js";
 import { MAX_ENTRIES } from "./channel.js";
 import { entryRow } from "./publication-row.js";
 
@@ -32,7 +32,7 @@ export class StreamPanel {
 
   #draw() {
     const channel = this.#session.selected;
-    byId("stream-title").textContent = channel ? channel.name : "Publications";
+    setText(byId("stream-title"), channel ? channel.name : "Publications");
     this.#list.hidden = !channel;
     byId("welcome").hidden = Boolean(channel);
     for (const id of ["pause", "clear"]) byId(id).hidden = !channel;
