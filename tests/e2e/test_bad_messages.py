@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ BAD_DURABLE: dict[str, tuple[str, bytes, dict[str, Any], str]] = {
     "a tag that is no text": ("chat.{0}", b"1", {"tag-a": 7}, "bad_tags"),
     "an info that is no object": ("chat.{0}", b"1", {"info": "{"}, "bad_info"),
     "a wildcard word": ("chat.{0}.#", b"1", {}, "bad_channel"),
+    "a header the broker acts on": ("chat.{0}", b"hello", {"CC": ["x"], "BCC": []}, "bad_payload"),
     "too large": ("chat.{0}", b'"' + b"x" * 1_100_000 + b'"', {}, "too_large"),
 }
 
@@ -76,6 +78,24 @@ async def test_a_publication_that_is_no_json_on_a_live_channel_reaches_nobody_an
     assert (letter.body, letter.headers["x-warren-service"]) == (b"{not json", "gateway")
     await alice.log.until("publication", channel)
     assert alice.log.data(channel) == ["good"]
+
+
+async def test_clients_connect_while_a_backend_publishes_what_no_gateway_can_use(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    await subscribed(await connected(await clients.make("python", 0, "alice")), f"live:{unique}")
+    async with Backend.connected(suite.backend_url) as backend, asyncio.TaskGroup() as group:
+
+        async def publish_garbage() -> None:
+            while True:
+                await backend.publish_bytes(f"live.{unique}", b"hello", headers={"CC": ["x"]})
+
+        garbage = group.create_task(publish_garbage())
+        for number in range(30):
+            async with clients.raw() as client:
+                reply = await client.call(connect={"token": suite.token(f"{unique}-{number}")})
+                assert reply["connect"]["client"]
+        garbage.cancel()
 
 
 async def test_a_publication_on_an_unknown_namespace_is_kept_with_its_key(suite: Suite, unique: str) -> None:

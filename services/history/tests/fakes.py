@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from warren_shared.messaging.port import Outgoing
+from warren_shared.messaging.port import Outgoing, UnsendableMessageError
 
 
 class FakeClock:
@@ -28,6 +28,8 @@ class FakePublisher:
         self.calls: list[Sequence[Outgoing]] = []
         self.failures: deque[Exception | None] = deque()
         self.failures_after: deque[Exception | None] = deque()
+        self.refuses: Callable[[Outgoing], bool] = lambda _: False
+        """Which messages are never taken; what is published with one is lost too."""
         self.gate = asyncio.Event()
         """While it is not set, no call returns."""
         self.gate.set()
@@ -42,6 +44,8 @@ class FakePublisher:
         self.called.set()
         await self.gate.wait()
         _fail(self.failures)
+        if any(map(self.refuses, messages)):
+            raise UnsendableMessageError("CC is no list")
         self.published.extend(messages)
         _fail(self.failures_after)
 

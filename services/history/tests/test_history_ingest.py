@@ -212,6 +212,52 @@ async def test_nothing_is_stored_before_the_dead_letters_are_safe() -> None:
     assert service.counts.rejected == {}
 
 
+async def test_a_dead_letter_the_broker_refuses_is_kept_without_its_headers() -> None:
+    service = Service()
+    service.publisher.refuses = lambda message: "tag-k" in message.headers and message.exchange == "warren.dead"
+    await service.take([delivery("1"), delivery("no JSON", **{"tag-k": "v"}), delivery("nor this"), delivery("2")])
+    letters = [message for message in service.publisher.published if message.exchange == "warren.dead"]
+    assert [letter.body for letter in letters] == [b"nor this", b"no JSON"]
+    assert str(letters[1].headers[REASON_HEADER]).startswith("bad_payload: ")
+    assert sent(service.publisher.published[2:]) == [("chat.room", b"1", 1), ("chat.room", b"2", 2)]
+    assert (service.counts.rejected, service.counts.dead_letters_lost) == ({Reason.BAD_PAYLOAD: 2}, 0)
+
+
+async def test_a_dead_letter_the_broker_refuses_in_every_form_does_not_stop_the_partition() -> None:
+    service = Service()
+    service.publisher.refuses = lambda message: message.exchange == "warren.dead"
+    with capture_logs() as logs:
+        await service.take([delivery("1"), delivery("no JSON", "m2")])
+    assert sent(service.publisher.published) == [("chat.room", b"1", 1)]
+    assert (service.counts.rejected, service.counts.dead_letters_lost) == ({Reason.BAD_PAYLOAD: 1}, 1)
+    (entry,) = [entry for entry in logs if entry["event"] == "dead_letter_lost"]
+    assert (entry["key"], entry["message_id"], entry["reason"]) == ("chat.room", "m2", "CC is no list")
+
+
+async def test_a_dead_letter_waits_for_a_broker_that_is_away() -> None:
+    service = Service()
+    service.publisher.failures.extend([BrokerUnavailableError("gone")] * 20)
+    await service.take([delivery("no JSON")])
+    assert [message.body for message in service.publisher.published] == [b"no JSON"]
+
+
+async def test_a_publication_the_broker_refuses_is_left_to_reads_and_stops_no_other() -> None:
+    service = Service()
+    service.publisher.refuses = lambda message: message.body == b"2"
+    with capture_logs() as logs:
+        await service.take([delivery("1"), delivery("2"), delivery("3")])
+    assert sent(service.publisher.published) == [("chat.room", b"1", 1), ("chat.room", b"3", 3)]
+    assert ((await service.stream()).top, service.counts.unsent) == (3, 1)
+    (entry,) = [entry for entry in logs if entry["event"] == "publication_not_sent"]
+    assert (entry["key"], entry["offset"]) == ("chat.room", 2)
+
+
+async def test_a_content_type_that_cannot_be_sent_again_is_left_out() -> None:
+    service = Service()
+    await service.take([Delivery("warren.publish", "chat.room", b"1", content_type="\\xff" * 100)])
+    assert [message.content_type for message in service.publisher.published] == ["application/json"]
+
+
 async def test_a_store_that_fails_for_too_long_gives_the_batch_back() -> None:
     service = Service(Patience(seconds=0.02, first_pause=0.001, longest_pause=0.002))
     service.store.fail = StoreUnavailableError("locked")

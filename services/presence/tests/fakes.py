@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from warren_shared.messaging.port import BrokerUnavailableError, BusError, Outgoing
+from warren_shared.messaging.port import BrokerUnavailableError, BusError, Outgoing, UnsendableMessageError
 
 
 class FakeClock:
@@ -27,6 +27,8 @@ class FakePublisher:
         self.sent: list[Outgoing] = []
         self.up = True
         self.failures: list[BusError] = []
+        self.never: Outgoing | None = None
+        """A message that is never taken; what is published with it is lost too."""
         self.attempts = 0
         self.attempted = asyncio.Event()
         self.gate = asyncio.Event()
@@ -44,6 +46,8 @@ class FakePublisher:
             raise self.failures.pop(0)
         if not self.up:
             raise BrokerUnavailableError("down")
+        if self.never in messages:
+            raise UnsendableMessageError("CC is no list")
         self.confirmed += messages
 
     def send(self, message: Outgoing) -> bool:

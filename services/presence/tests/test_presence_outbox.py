@@ -8,7 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from warren_presence.handlers.outbox import Outbox
-from warren_shared.messaging.port import BrokerUnavailableError, DeadlineExceededError, Outgoing, PublishRejectedError
+from warren_shared.messaging.port import (
+    BrokerUnavailableError,
+    DeadlineExceededError,
+    Outgoing,
+    PublishRejectedError,
+    UnsendableMessageError,
+)
 
 from .fakes import FakePublisher
 
@@ -109,3 +115,27 @@ async def test_what_is_added_after_clearing_under_a_flush_is_not_lost() -> None:
 
     assert message(7) in publisher.confirmed
     assert len(outbox) == 0
+
+
+async def test_a_message_the_broker_never_takes_is_dropped_and_stops_no_other() -> None:
+    publisher = FakePublisher()
+    publisher.never = message(1)
+    outbox = outbox_with(publisher, range(3))
+
+    with capture_logs() as logs:
+        await outbox.flush()
+
+    assert publisher.confirmed == [message(0), message(2)]
+    assert (len(outbox), outbox.refused) == (0, 1)
+    assert [(line["event"], line["reason"]) for line in logs] == [("message_refused", "CC is no list")]
+
+
+async def test_a_message_refused_in_company_of_the_culprit_is_sent_all_the_same() -> None:
+    publisher = FakePublisher()
+    publisher.failures = [UnsendableMessageError("another's"), UnsendableMessageError("another's")]
+    outbox = outbox_with(publisher, range(2))
+
+    await outbox.flush()
+
+    assert publisher.confirmed == [message(0), message(1)]
+    assert outbox.refused == 0

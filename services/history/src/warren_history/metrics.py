@@ -43,6 +43,14 @@ STORE_FAILURES: Final = MetricSpec(
 EGRESS_FAILURES: Final = MetricSpec(
     "warren_history_egress_failures", "counter", "Batches the broker did not confirm at once; they are sent again."
 )
+UNSENT: Final = MetricSpec(
+    "warren_history_unsent",
+    "counter",
+    "Publications stored whose message to gateways the broker refuses; gateways read them. Look at the log.",
+)
+DEAD_LETTERS_LOST: Final = MetricSpec(
+    "warren_history_dead_letters_lost", "counter", "Dead letters the broker refuses and nobody keeps. Look at the log."
+)
 GIVEN_BACK: Final = MetricSpec(
     "warren_history_batches_given_back", "counter", "Batches held in vain and left to the broker to deliver again."
 )
@@ -72,6 +80,8 @@ CATALOGUE: Final = (
     APPEND_SECONDS,
     STORE_FAILURES,
     EGRESS_FAILURES,
+    UNSENT,
+    DEAD_LETTERS_LOST,
     GIVEN_BACK,
     READS,
     REQUESTS_UNKNOWN,
@@ -102,6 +112,8 @@ class Counts:
     append_seconds: Histogram = field(default_factory=_seconds_histogram)
     store_failures: int = 0
     egress_failures: int = 0
+    unsent: int = 0
+    dead_letters_lost: int = 0
     given_back: int = 0
     reads: Counter[str] = field(default_factory=Counter)
     requests_unknown: int = 0
@@ -126,6 +138,8 @@ class Counts:
         yield HistogramReading(APPEND_SECONDS, self.append_seconds)
         yield Reading(STORE_FAILURES, self.store_failures)
         yield Reading(EGRESS_FAILURES, self.egress_failures)
+        yield Reading(UNSENT, self.unsent)
+        yield Reading(DEAD_LETTERS_LOST, self.dead_letters_lost)
         yield Reading(GIVEN_BACK, self.given_back)
         yield Reading(REQUESTS_UNKNOWN, self.requests_unknown)
         yield Reading(READ_PUBLICATIONS, self.read_publications)

@@ -47,6 +47,12 @@ ANNOUNCED: Final = MetricSpec("warren_presence_announced", "counter", "Joins and
 RETRIES: Final = MetricSpec(
     "warren_presence_publish_retries", "counter", "Times the broker did not confirm announcements.", _PARTITION
 )
+REFUSED: Final = MetricSpec(
+    "warren_presence_messages_refused",
+    "counter",
+    "Announcements and dead letters dropped because the broker never takes them; the log says why.",
+    _PARTITION,
+)
 QUERIES: Final = MetricSpec(
     "warren_presence_queries",
     "counter",
@@ -75,6 +81,7 @@ CATALOGUE: Final = (
     VOID,
     ANNOUNCED,
     RETRIES,
+    REFUSED,
     QUERIES,
     REPLIES_DROPPED,
     DEAD_LETTERED,
@@ -111,5 +118,6 @@ def _of_partition(worker: PartitionWorker, label: tuple[str]) -> Iterable[Readin
     yield Reading(EXPIRED, partition.expired, label)
     yield Reading(VOID, partition.void, label)
     yield Reading(RETRIES, worker.outbox.retries, label)
+    yield Reading(REFUSED, worker.outbox.refused, label)
     yield Reading(REPLIES_DROPPED, worker.replies_dropped, label)
     yield Reading(DEAD_LETTERED, worker.dead_lettered, label)

@@ -39,7 +39,9 @@ class PublishRejectedError(BusError):
 
 
 class UnsendableMessageError(PublishRejectedError):
-    """The message holds something AMQP cannot carry; it will never be sent."""
+    """The message holds something AMQP cannot carry, or the broker acts on and refuses: trying again
+    will not help. Messages published at the same time may fail so without being the cause.
+    """
 
 
 class DeadlineExceededError(BusError):

@@ -14,6 +14,7 @@ _DELIVER: Final = ExchangeName.DELIVER.value
 _OFFSET, _EPOCH, _TIME, _INFO = Header.OFFSET.value, Header.EPOCH.value, Header.TIME.value, Header.INFO.value
 _TRACE: Final = (Header.TRACEPARENT.value, Header.TRACESTATE.value)
 _LONGEST_TRACE_HEADER: Final = 512  # W3C Trace Context section 3.3.1.5
+_LONGEST_SHORT_STRING: Final = 255
 
 
 def numbered(delivery: Delivery, appended: Appended, trace: Mapping[str, str]) -> Outgoing:
@@ -45,5 +46,12 @@ def numbered(delivery: Delivery, appended: Appended, trace: Mapping[str, str]) -
         content.data,
         headers=headers,
         message_id=delivery.message_id,
-        content_type=content.content_type or (BINARY if content.binary else JSON),
+        content_type=_fitting(content.content_type) or (BINARY if content.binary else JSON),
     )
+
+
+def _fitting(content_type: str | None) -> str | None:
+    """Leave out a content type that is no short string any more: one that was no UTF-8 came escaped."""
+    if content_type is None or len(content_type.encode("utf-8", "surrogatepass")) > _LONGEST_SHORT_STRING:
+        return None
+    return content_type

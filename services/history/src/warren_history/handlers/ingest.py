@@ -12,14 +12,15 @@ import structlog
 from warren_history.domain.admission import Admission, Rejected
 from warren_history.domain.publications import Appended, NewPublication
 from warren_history.handlers import spans as tracing_of
+from warren_history.handlers.burial import Burial
+from warren_history.handlers.dispatch import Dispatch
 from warren_history.handlers.egress import numbered
 from warren_history.handlers.patience import BatchGivenBackError, Patience
 from warren_history.metrics import Counts
 from warren_history.ports import Store
 from warren_shared.contracts.channels import namespace_of
 from warren_shared.contracts.namespaces import Namespaces
-from warren_shared.messaging.dead_letters import dead_letter
-from warren_shared.messaging.port import BatchHandler, Delivery, Outgoing, Publisher
+from warren_shared.messaging.port import BatchHandler, Delivery, Publisher
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import Clock
 
@@ -40,7 +41,8 @@ class Ingest:
     """Handles the batches of all partitions; those of one partition one after another.
 
     A batch is acked (by returning) once its rejected deliveries are dead letters, its publications
-    are committed, and the broker has confirmed every numbered publication. Dying in between means
+    are committed, and the broker has confirmed every numbered publication. What the broker refuses
+    for good is logged and passed over: no message can stop its partition. Dying in between means
     that the broker delivers the batch again: whatever has a message id finds its offset and is only
     sent again, gateways drop an offset they have had, and a dead letter may be there twice.
     """
@@ -56,8 +58,10 @@ class Ingest:
         counts: Counts,
         options: IngestOptions,
     ) -> None:
-        self._store, self._publisher, self._admission = store, publisher, Admission(namespaces)
+        self._store, self._admission = store, Admission(namespaces)
         self._clock, self._tracing, self._counts, self._options = clock, tracing, counts, options
+        self._dispatch = Dispatch(publisher, options.patience, options.publish_deadline, self._count_egress_failure)
+        self._burial = Burial(self._dispatch, counts)
         self._in_hand = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -101,7 +105,11 @@ class Ingest:
         with tracing_of.processing(self._tracing, queue, deliveries) as spans:
             outcomes = self._admit(deliveries)
             tracing_of.note_admission(spans, outcomes)
-            await self._bury(queue, deliveries, outcomes)
+            # Before the append: should the batch come again, a second dead letter harms nobody, a second
+            # append of publications without message id would.
+            await self._burial.bury(
+                queue, [(deliveries[place], why) for place, why in outcomes.items() if isinstance(why, Rejected)]
+            )
             accepted = {place: item for place, item in outcomes.items() if isinstance(item, NewPublication)}
             if not accepted:
                 return
@@ -124,30 +132,6 @@ class Ingest:
             )
             for place, delivery in enumerate(deliveries)
         }
-
-    async def _bury(
-        self, queue: str, deliveries: Sequence[Delivery], outcomes: Mapping[int, NewPublication | Rejected]
-    ) -> None:
-        # Before the append: should the batch come again, a second dead letter harms nobody, a second
-        # append of publications without message id would.
-        rejected = {place: why for place, why in outcomes.items() if isinstance(why, Rejected)}
-        if not rejected:
-            return
-        letters = [
-            dead_letter(deliveries[place], f"{why.reason.value}: {why.detail}", "history")
-            for place, why in rejected.items()
-        ]
-        await self._confirm("dead-lettering", queue, letters)
-        for place, why in rejected.items():
-            self._counts.rejected[why.reason] += 1
-            _log.warning(
-                "delivery_dead_lettered",
-                queue=queue,
-                key=deliveries[place].routing_key,
-                message_id=deliveries[place].message_id,
-                reason=why.reason.value,
-                detail=why.detail,
-            )
 
     async def _append(self, queue: str, batch: Sequence[NewPublication]) -> Sequence[Appended]:
         started = self._clock.monotonic()
@@ -173,15 +157,18 @@ class Ingest:
         trace: Mapping[int, Mapping[str, str]],
     ) -> None:
         messages = [numbered(deliveries[place], result, trace.get(place, {})) for place, result in appended.items()]
-        await self._confirm("delivery", queue, messages)
-
-    async def _confirm(self, step: str, queue: str, messages: Sequence[Outgoing]) -> None:
-        await self._options.patience.insist(
-            step,
-            queue,
-            lambda: self._publisher.publish_all(messages, deadline=self._options.publish_deadline),
-            self._count_egress_failure,
-        )
+        places = tuple(appended)
+        for refused in await self._dispatch.send("delivery", queue, messages):
+            # Stored it is: gateways see the gap it leaves, and fill it by a read.
+            place = places[refused.place]
+            self._counts.unsent += 1
+            _log.error(
+                "publication_not_sent",
+                queue=queue,
+                key=deliveries[place].routing_key,
+                offset=appended[place].offset,
+                reason=refused.reason,
+            )
 
     def _count_store_failure(self) -> None:
         self._counts.store_failures += 1

@@ -10,16 +10,16 @@ import structlog
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_delay,
     wait_random_exponential,
 )
 
 from warren_history.ports import StoreUnavailableError
-from warren_shared.messaging.port import BusError
+from warren_shared.messaging.port import BusError, UnsendableMessageError
 
 PASSING: Final = (StoreUnavailableError, BusError)
-"""What may be over in a moment."""
+"""What may be over in a moment, except for a message that the broker will never take."""
 
 _ATTEMPTS_A_LOG_LINE: Final = 16
 _log = structlog.get_logger()
@@ -48,6 +48,9 @@ class Patience:
         """
         try:
             return await attempt()
+        except UnsendableMessageError:
+            failed()
+            raise
         except PASSING as error:
             # Only now: the machinery of retrying costs more than a small batch.
             return await self._try_again(step, queue, attempt, failed, error)
@@ -74,7 +77,7 @@ class Patience:
                 _log.warning("batch_held", step=step, queue=queue, attempt=state.attempt_number, reason=str(error))
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(PASSING),
+            retry=retry_if_exception(_passes),
             wait=wait_random_exponential(multiplier=self.first_pause, max=self.longest_pause),
             stop=stop_after_delay(self.seconds),
             before_sleep=report,
@@ -82,6 +85,13 @@ class Patience:
         )
         try:
             return await retrying(next_attempt)
+        except UnsendableMessageError:
+            failed()
+            raise
         except PASSING as error:
             failed()
             raise BatchGivenBackError(f"{step} failed for {self.seconds} s: {error}") from error
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, PASSING) and not isinstance(error, UnsendableMessageError)

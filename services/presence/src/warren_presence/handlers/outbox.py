@@ -11,12 +11,12 @@ import structlog
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_delay,
     wait_random_exponential,
 )
 
-from warren_shared.messaging.port import BusError, Outgoing, Publisher
+from warren_shared.messaging.port import BusError, Outgoing, Publisher, UnsendableMessageError
 
 HOLD_SECONDS: Final = 60.0
 """How long a batch is held while the broker confirms nothing; then another process may do better."""
@@ -24,6 +24,9 @@ _CHUNK: Final = 256
 _DEADLINE: Final = 10.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_TRIES: Final = 3
+"""How often a message is refused before it counts as refused: another's refusal, at the same moment
+on the same amqp channel, looks the same."""
 _ATTEMPTS_A_LOG_LINE: Final = 16
 _log = structlog.get_logger()
 
@@ -41,6 +44,8 @@ class Outbox:
         self._waiting: deque[Outgoing] = deque()
         self.retries = 0
         """How often the broker did not confirm in time; what was sent then is sent again."""
+        self.refused = 0
+        """Messages the broker will never take, and that were dropped."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,6 +61,8 @@ class Outbox:
     async def flush(self) -> None:
         """Publish all that waits; try again, within ``hold`` seconds, what the broker does not confirm.
 
+        What it refuses for good is dropped, logged and counted: it must not stop the partition.
+
         Raises BusError after that: the batch goes back to the broker, and to another process if there
         is one. Not to be called twice at a time. Safe to cancel.
         """
@@ -68,8 +75,28 @@ class Outbox:
                     waiting.popleft()
 
     async def _publish(self, waiting: deque[Outgoing], chunk: Sequence[Outgoing]) -> None:
+        try:
+            await self._insist(waiting, chunk)
+        except UnsendableMessageError:
+            # Which one it was, only sending one at a time tells; some may be sent twice.
+            for message in chunk:
+                await self._publish_alone(waiting, message)
+
+    async def _publish_alone(self, waiting: deque[Outgoing], message: Outgoing) -> None:
+        reason = ""
+        for _ in range(_TRIES):
+            try:
+                await self._insist(waiting, [message])
+            except UnsendableMessageError as error:
+                reason = str(error)
+            else:
+                return
+        self.refused += 1
+        _log.error("message_refused", queue=self._queue, exchange=message.exchange, reason=reason)
+
+    async def _insist(self, waiting: deque[Outgoing], messages: Sequence[Outgoing]) -> None:
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(BusError),
+            retry=retry_if_exception(_passes),
             wait=wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
             stop=stop_after_delay(self._hold),
             before_sleep=self._report,
@@ -78,10 +105,14 @@ class Outbox:
         async for attempt in retrying:
             with attempt:
                 if self._waiting is waiting:
-                    await self._publisher.publish_all(chunk, deadline=_DEADLINE)
+                    await self._publisher.publish_all(messages, deadline=_DEADLINE)
 
     def _report(self, state: RetryCallState) -> None:
         self.retries += 1
         if state.attempt_number % _ATTEMPTS_A_LOG_LINE == 1:
             error = state.outcome.exception() if state.outcome else None
             _log.warning("announcements_delayed", queue=self._queue, attempt=state.attempt_number, reason=str(error))
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, BusError) and not isinstance(error, UnsendableMessageError)

@@ -156,10 +156,14 @@ def consumer_tags(channel: AmqpChannel) -> Container[str | None]:
 async def publish(channel: AmqpChannel, message: Outgoing) -> None:
     """Publish; on an amqp channel with confirms, until confirmed.
 
-    Raises the client's errors, and UnsendableMessageError for what it cannot put into frames.
+    Raises the client's errors, and UnsendableMessageError for what it cannot put into frames, and for
+    what the broker refuses with PRECONDITION_FAILED. That closes the amqp channel: with confirms every
+    publish under way on it fails so, and which of them was the cause is told by sending it alone.
     """
     try:
         await _publish(channel, message)
+    except aiormq.exceptions.ChannelPreconditionFailed as error:
+        raise UnsendableMessageError(f"the broker refuses the message: {error}") from error
     except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise UnsendableMessageError(f"the message cannot be encoded: {error}") from error
 
