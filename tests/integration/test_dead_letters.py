@@ -1,4 +1,6 @@
-"""No header or property of a message keeps its dead letter from being taken by a real broker."""
+"""No header or property of a message keeps its dead letter from being taken by a real broker, and no
+dead letter disturbs anything else.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from warren_shared.messaging.amqp.bus import AmqpBus
 from warren_shared.messaging.dead_letters import dead_letter
 from warren_shared.messaging.port import Delivery, Outgoing, UnsendableMessageError
 from warren_shared.observability.tracing import Tracing
-from warren_shared.topology.catalogue import ExchangeName
+from warren_shared.topology.catalogue import ExchangeName, QueueName, RpcKey
 
 pytestmark = pytest.mark.broker
 DEADLINE = 10.0
@@ -86,3 +88,19 @@ async def test_what_the_broker_refuses_for_good_is_told_from_a_broker_that_is_aw
         await bus.wait_ready(deadline=DEADLINE)
         with pytest.raises(UnsendableMessageError):
             await bus.publish_all([Outgoing(ExchangeName.DEAD, "chat.a", b"1"), refused], deadline=DEADLINE)
+
+
+async def test_a_dead_letter_that_is_refused_takes_no_request_down(broker_url: str) -> None:
+    refused = Outgoing(ExchangeName.DEAD, "chat.a", b"1", headers={"CC": "no list"})
+
+    async def answer(request: Delivery) -> bytes:
+        return request.body
+
+    async with running(broker_url, lambda bus: bus.serve(QueueName.AUTH, answer)) as bus:
+        for _ in range(10):
+            await bus.wait_ready(deadline=DEADLINE)
+            assert bus.send(refused)
+            assert bus.send(refused)
+            bodies = [b"%d" % number for number in range(50)]
+            asked = [bus.request(ExchangeName.RPC, RpcKey.AUTH_CONNECT, body, deadline=DEADLINE) for body in bodies]
+            assert await asyncio.gather(*asked) == bodies

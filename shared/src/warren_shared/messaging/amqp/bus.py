@@ -26,6 +26,7 @@ from warren_shared.messaging.port import (
 )
 from warren_shared.observability.metrics import MetricSpec, Reading
 from warren_shared.observability.tracing import Tracing
+from warren_shared.topology.catalogue import ExchangeName
 
 _POLL_SECONDS: Final = 0.02
 
@@ -49,9 +50,13 @@ class AmqpBus:
         self._publishing = Link(url, name=f"warren-{service} publish", heartbeat=heartbeat)
         self._consuming = Link(url, name=f"warren-{service} consume", heartbeat=heartbeat)
         self._publisher, self._sender = ConfirmedPublisher(), Sender()
+        # Its own amqp channel: a dead letter carries what somebody else wrote, and if the broker closes
+        # the amqp channel for it, no request or reply may go down with that.
+        self._dead_letters = Sender("dead-letter sender", one_by_one=True)
         self._requester = AmqpRequester(service, self, tracing)
         self._publishing.add(self._publisher)
         self._publishing.add(self._sender)
+        self._publishing.add(self._dead_letters)
         self._consuming.add(self._requester)
 
     async def publish(self, message: Outgoing, *, deadline: float) -> None:
@@ -65,7 +70,8 @@ class AmqpBus:
 
     def send(self, message: Outgoing) -> bool:
         """See the port."""
-        return self._sender.send(message)
+        sender = self._dead_letters if message.exchange == ExchangeName.DEAD else self._sender
+        return sender.send(message)
 
     async def request(self, exchange: str, routing_key: str, body: bytes, *, deadline: float) -> bytes:
         """See the port."""
@@ -122,6 +128,7 @@ class AmqpBus:
             yield Reading(CONNECTED, float(link.connected), (label,))
             yield Reading(CONNECTS, link.connects, (label,))
         yield Reading(PUBLISHED, self._publisher.published, ("confirmed",))
-        yield Reading(PUBLISHED, self._sender.sent, ("sent",))
+        senders = (self._sender, self._dead_letters)
+        yield Reading(PUBLISHED, sum(sender.sent for sender in senders), ("sent",))
         yield Reading(FAILED, self._publisher.failed, ("confirmed",))
-        yield Reading(FAILED, self._sender.dropped, ("sent",))
+        yield Reading(FAILED, sum(sender.dropped for sender in senders), ("sent",))

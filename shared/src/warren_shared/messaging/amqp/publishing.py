@@ -71,11 +71,14 @@ class ConfirmedPublisher:
 
 
 class Sender:
-    """Publishes without confirms and without anyone waiting."""
+    """Publishes without anyone waiting.
 
-    name = "sender"
+    With ``one_by_one`` each message waits for the confirm of the one before: then nothing is on its way
+    when the broker refuses one and closes the amqp channel, which would break the whole connection.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "sender", *, one_by_one: bool = False) -> None:
+        self.name, self._one_by_one = name, one_by_one
         self._channel: driver.AmqpChannel | None = None
         self._waiting: deque[Outgoing] = deque()
         self._wake = asyncio.Event()
@@ -86,7 +89,7 @@ class Sender:
         return self._channel is not None and not self._channel.is_closed
 
     async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=False) as channel:
+        async with driver.amqp_channel(connection, confirms=self._one_by_one) as channel:
             channel.closing.add_done_callback(self._on_closed)
             self._channel = channel
             try:
@@ -121,6 +124,9 @@ class Sender:
         except UnsendableMessageError as error:
             self.dropped += 1
             _log.error("unsendable_message_dropped", exchange=self._waiting[0].exchange, reason=str(error))
+            if self._one_by_one:
+                self._waiting.popleft()
+                raise BrokerUnavailableError("the broker closes the amqp channel") from error
         self._waiting.popleft()
 
     def _on_closed(self, closing: asyncio.Future[object]) -> None:
