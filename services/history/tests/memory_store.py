@@ -42,9 +42,18 @@ class MemoryStore:
         self._closed = False
         self.fail: Exception | None = None
         """Raised by every call while it is set."""
+        self.fails_on: bytes | None = None
+        """What cannot be stored: an append with it stores nothing, and raises OverflowError."""
+        self.then: Exception | None = None
+        """What ``fail`` becomes then."""
+        self.crashes = 0
 
     async def append(self, batch: Sequence[NewPublication], *, now: int) -> Sequence[Appended]:
         self._check()
+        if any(item.content.data == self.fails_on for item in batch):
+            self.crashes += 1
+            self.fail = self.then
+            raise OverflowError("too large to convert to a SQLite integer")
         self._grow_older(now)
         results = [self._append(item, now) for item in batch]
         stored = {item.channel: item for item, result in zip(batch, results, strict=True) if not result.duplicate}

@@ -268,12 +268,26 @@ async def test_a_store_that_fails_for_too_long_gives_the_batch_back() -> None:
     assert service.counts.store_failures > 1
 
 
-async def test_a_mistake_of_ours_is_not_tried_again() -> None:
+async def test_what_the_store_fails_on_is_dead_lettered_after_a_few_tries_and_stops_no_other() -> None:
     service = Service()
-    service.store.fail = KeyError("bug")
-    with pytest.raises(KeyError):
+    service.store.fails_on = b"2"
+    with capture_logs() as logs:
+        await service.take([delivery("1"), delivery("2", "m2"), delivery("3")])
+    letter, *publications = service.publisher.published
+    assert sent(publications) == [("chat.room", b"1", 1), ("chat.room", b"3", 2)]
+    assert (letter.exchange, letter.body, letter.message_id) == ("warren.dead", b"2", "m2")
+    assert letter.headers[REASON_HEADER] == "not_stored: the store fails on it with OverflowError"
+    assert (service.counts.rejected, service.counts.appended) == ({Reason.NOT_STORED: 1}, {"chat": 2})
+    assert service.store.crashes == 1 + 5
+    assert [entry["event"] for entry in logs] == ["append_crashed", "delivery_dead_lettered"]
+
+
+async def test_a_batch_the_store_fails_on_waits_for_a_store_that_then_goes_away() -> None:
+    service = Service(Patience(seconds=0.02, first_pause=0.001, longest_pause=0.002))
+    service.store.fails_on, service.store.then = b"1", StoreUnavailableError("locked")
+    with pytest.raises(BatchGivenBackError):
         await service.take([delivery("1")])
-    assert service.counts.store_failures == 0
+    assert service.publisher.published == []
 
 
 async def test_a_batch_given_back_after_its_append_finds_its_offsets_when_it_returns() -> None:

@@ -16,7 +16,7 @@ import pytest
 from warren_history.adapters.sqlite.connection import Synchronous
 from warren_history.adapters.sqlite.schema import MIGRATIONS
 from warren_history.adapters.sqlite_store import SqliteOptions, SqliteStore
-from warren_history.domain.publications import Retention
+from warren_history.domain.publications import Content, NewPublication, Retention
 from warren_history.ports import Store, StoreUnavailableError, StoreUnusableError
 
 from .store_behaviour import DAY, HOUR, T0, WINDOW, StoreBehaviour, append_texts, new, offsets, plan, texts
@@ -138,7 +138,7 @@ async def test_a_failing_batch_leaves_nothing_behind(store: SqliteStore, path: P
         "CREATE TRIGGER refuse BEFORE INSERT ON message_ids WHEN NEW.message_id = 'bad' "
         "BEGIN SELECT RAISE(ABORT, 'refused'); END"
     )
-    with pytest.raises(StoreUnavailableError, match="refused"):
+    with pytest.raises(sqlite3.IntegrityError, match="refused"):
         await store.append([new("b", message_id="m1"), new("c", message_id="bad")], now=T0)
     other.execute("DROP TRIGGER refuse")
     other.close()
@@ -174,15 +174,26 @@ async def test_an_append_cancelled_while_it_waits_is_not_done_later(store: Sqlit
 
 async def test_when_a_shared_commit_fails_every_append_in_it_fails(store: SqliteStore, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("CREATE TRIGGER refuse BEFORE INSERT ON publications BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    other.execute("ALTER TABLE publications RENAME TO away")
     async with _writer_held(store):
         waiting = [asyncio.ensure_future(store.append([new(text)], now=T0)) for text in "ab"]
         await asyncio.sleep(0)
     for result in await asyncio.gather(*waiting, return_exceptions=True):
         assert isinstance(result, StoreUnavailableError)
-    other.execute("DROP TRIGGER refuse")
+    other.execute("ALTER TABLE away RENAME TO publications")
     other.close()
     assert [item.offset for item in await append_texts(store, "a", "b")] == [1, 2]
+
+
+async def test_what_cannot_be_stored_fails_alone_and_is_told_from_a_store_that_is_away(store: SqliteStore) -> None:
+    for_ever = NewPublication("chat:room", Content(b"1"), Retention(10, 10**30, 10**30))
+    async with _writer_held(store):
+        waiting = [asyncio.ensure_future(store.append([item], now=T0)) for item in (new("a"), for_ever, new("b"))]
+        await asyncio.sleep(0)
+    first, mistake, last = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(mistake, OverflowError)
+    assert [item.offset for result in (first, last) if isinstance(result, list) for item in result] == [1, 2]
+    assert store.healthy
 
 
 @asynccontextmanager

@@ -42,7 +42,8 @@ class StoreUnusableError(StoreError):
 class Store(Protocol):
     """Keeps the streams of durable channels. Safe to call from many tasks at once.
 
-    Every call waits for a bounded time and raises StoreUnavailableError. Cancelling a call does not
+    Every call waits for a bounded time and raises StoreUnavailableError; anything else it raises is a
+    mistake, ours or one in what was to be stored, and nothing of that call was stored. Cancelling a call does not
     stop what has begun: it happens entirely or not at all.
     """
 

@@ -41,7 +41,10 @@ def parse_duration(value: object) -> object:
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+LONGEST_SECONDS: Final = 3650 * 86400.0
+"""Ten years. What is longer, or infinite, is a mistake, and does not fit the store's times."""
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 class NamespaceOptions(BaseModel):

@@ -39,6 +39,14 @@ from warren_history.ports import StoreUnavailableError, StoreUnusableError
 
 _READ_ATTEMPTS: Final = 3
 _EPOCH_BYTES: Final = 9
+_MISTAKES: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.NotSupportedError,
+    sqlite3.ProgrammingError,
+)
+"""What will not pass: it is about what was to be stored, not about disk or locks."""
 
 T = TypeVar("T")
 
@@ -175,6 +183,8 @@ class SqliteStore:
         except TimeoutError as error:
             self._failing = True
             raise StoreUnavailableError(f"no answer within {self._options.deadline} s") from error
+        except _MISTAKES:
+            raise
         except sqlite3.Error as error:
             self._failing = True
             raise StoreUnavailableError(str(error)) from error
@@ -248,6 +258,12 @@ def _run_together(
     try:
         results = run(batch, max(request.now for request in requests))
     except Exception as error:  # noqa: BLE001 - each caller raises it
+        passing = isinstance(error, sqlite3.Error) and not isinstance(error, _MISTAKES)
+        if len(requests) > 1 and not passing:
+            # One partition's publication must not be another's failure.
+            for request in requests:
+                _run_together([request], run)
+            return
         for request in requests:
             request.error = error
         return

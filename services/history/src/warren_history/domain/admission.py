@@ -39,6 +39,7 @@ class Reason(StrEnum):
     BAD_TAGS = "bad_tags"
     BAD_INFO = "bad_info"
     BAD_MESSAGE_ID = "bad_message_id"
+    NOT_STORED = "not_stored"  # admitted, but the store fails on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ import structlog
 from warren_history.domain.admission import Admission, Rejected
 from warren_history.domain.publications import Appended, NewPublication
 from warren_history.handlers import spans as tracing_of
+from warren_history.handlers.appending import Appending
 from warren_history.handlers.burial import Burial
 from warren_history.handlers.dispatch import Dispatch
 from warren_history.handlers.egress import numbered
 from warren_history.handlers.patience import BatchGivenBackError, Patience
 from warren_history.metrics import Counts
 from warren_history.ports import Store
-from warren_shared.contracts.channels import namespace_of
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.messaging.port import BatchHandler, Delivery, Publisher
 from warren_shared.observability.tracing import Tracing
@@ -42,9 +42,10 @@ class Ingest:
 
     A batch is acked (by returning) once its rejected deliveries are dead letters, its publications
     are committed, and the broker has confirmed every numbered publication. What the broker refuses
-    for good is logged and passed over: no message can stop its partition. Dying in between means
-    that the broker delivers the batch again: whatever has a message id finds its offset and is only
-    sent again, gateways drop an offset they have had, and a dead letter may be there twice.
+    for good, or the store fails on, is logged and passed over: no message can stop its partition.
+    Dying in between means that the broker delivers the batch again: whatever has a message id finds
+    its offset and is only sent again, gateways drop an offset they have had, and a dead letter may be
+    there twice.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Ingest:
         counts: Counts,
         options: IngestOptions,
     ) -> None:
-        self._store, self._admission = store, Admission(namespaces)
-        self._clock, self._tracing, self._counts, self._options = clock, tracing, counts, options
+        self._admission = Admission(namespaces)
+        self._tracing, self._counts, self._options = tracing, counts, options
         self._dispatch = Dispatch(publisher, options.patience, options.publish_deadline, self._count_egress_failure)
+        self._appending = Appending(store, patience=options.patience, clock=clock, counts=counts)
         self._burial = Burial(self._dispatch, counts)
         self._in_hand = 0
         self._draining = False
@@ -107,15 +109,15 @@ class Ingest:
             tracing_of.note_admission(spans, outcomes)
             # Before the append: should the batch come again, a second dead letter harms nobody, a second
             # append of publications without message id would.
-            await self._burial.bury(
-                queue, [(deliveries[place], why) for place, why in outcomes.items() if isinstance(why, Rejected)]
-            )
+            await self._bury(queue, deliveries, outcomes)
             accepted = {place: item for place, item in outcomes.items() if isinstance(item, NewPublication)}
             if not accepted:
                 return
             with tracing_of.appending(self._tracing, spans, len(accepted)):
-                results = await self._append(queue, list(accepted.values()))
-            appended = dict(zip(accepted, results, strict=True))
+                results = await self._appending.append(queue, list(accepted.values()))
+            stored = dict(zip(accepted, results, strict=True))
+            await self._bury(queue, deliveries, stored)
+            appended = {place: result for place, result in stored.items() if isinstance(result, Appended)}
             tracing_of.note_positions(spans, appended)
             with tracing_of.publishing(self._tracing, spans, deliveries, appended) as trace:
                 await self._deliver(queue, deliveries, appended, trace)
@@ -133,21 +135,10 @@ class Ingest:
             for place, delivery in enumerate(deliveries)
         }
 
-    async def _append(self, queue: str, batch: Sequence[NewPublication]) -> Sequence[Appended]:
-        started = self._clock.monotonic()
-        results = await self._options.patience.insist(
-            "append",
-            queue,
-            lambda: self._store.append(batch, now=int(self._clock.now() * 1000)),
-            self._count_store_failure,
+    async def _bury(self, queue: str, deliveries: Sequence[Delivery], outcomes: Mapping[int, object]) -> None:
+        await self._burial.bury(
+            queue, [(deliveries[place], why) for place, why in outcomes.items() if isinstance(why, Rejected)]
         )
-        counts = self._counts
-        counts.append_seconds.observe(self._clock.monotonic() - started)
-        counts.batches.observe(len(batch))
-        for item, result in zip(batch, results, strict=True):
-            counter = counts.duplicates if result.duplicate else counts.appended
-            counter[namespace_of(item.channel)] += 1
-        return results
 
     async def _deliver(
         self,
@@ -156,6 +147,8 @@ class Ingest:
         appended: Mapping[int, Appended],
         trace: Mapping[int, Mapping[str, str]],
     ) -> None:
+        if not appended:
+            return
         messages = [numbered(deliveries[place], result, trace.get(place, {})) for place, result in appended.items()]
         places = tuple(appended)
         for refused in await self._dispatch.send("delivery", queue, messages):
@@ -169,9 +162,6 @@ class Ingest:
                 offset=appended[place].offset,
                 reason=refused.reason,
             )
-
-    def _count_store_failure(self) -> None:
-        self._counts.store_failures += 1
 
     def _count_egress_failure(self) -> None:
         self._counts.egress_failures += 1
