@@ -25,8 +25,8 @@ def test_options_and_durations_are_read() -> None:
     assert namespaces.of_channel("nope:a") is None
 
 
-def test_an_empty_file_has_no_namespaces() -> None:
-    assert list(parse_namespaces("")) == []
+def test_a_file_may_name_no_namespaces_if_it_says_so() -> None:
+    assert list(parse_namespaces("namespaces: []")) == []
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,14 @@ def test_an_empty_file_has_no_namespaces() -> None:
         ("namespaces: [{name: chat, history_size: 1000001}]", r"\[chat\]\.history_size: .*1000000"),
         ("namespaces: [{name: x}]", r"name 'x' must be"),
         ("namespaces: [{name: chat}, {name: chat}]", r"'chat' is given twice"),
-        ("namespace: []", r"namespace: is no known option"),
+        ("{namespaces: [], namespace: []}", r"namespace: is no known option"),
         ("namespaces: [", r"is no YAML"),
         ("namespaces: [{name: 2024-13-45}]", r"is no YAML: month"),
         ("[" * 5000, r"is no YAML"),
         ("namespaces: [{name: " + "x" * 65 + "}]", r"must be 2 to 64"),
+        ("", r"is empty"),
+        ("# nothing but a comment", r"is empty"),
+        ("without_namespace: {}", r"namespaces: Field required"),
         ("- chat", r"must be a mapping"),
         ("namespaces: [{}]", r"name: Field required"),
         ("namespaces: [{name: ab, force_push_join_leave: true}]", r"force_push_join_leave needs join_leave"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.observability.metrics import MetricSpec, Reading
@@ -100,11 +101,11 @@ def test_an_invalid_change_of_the_namespace_file_keeps_the_last_good_one(namespa
     watcher.subscribe(told.append)
 
     namespace_file.write_text("namespaces: [{name: chat, histori_size: 1}]")
-    watcher.reload()
+    read_twice(watcher)
     assert (list(watcher.current), told) == (["chat"], [])
 
     namespace_file.write_text("namespaces: [{name: chat}, {name: live}]")
-    watcher.reload()
+    read_twice(watcher)
     assert list(watcher.current) == ["chat", "live"]
     assert told == [watcher.current]
     assert [reading.value for reading in watcher.readings()] == [1, 1]
@@ -129,6 +130,47 @@ def test_a_namespace_file_that_is_gone_is_counted_once_and_keeps_the_last_good_o
 def failures(watcher: NamespaceWatcher) -> float:
     (value,) = (reading.value for reading in watcher.readings() if reading.spec == RELOAD_FAILURES)
     return value
+
+
+def read_twice(watcher: NamespaceWatcher) -> None:
+    watcher.reload()
+    watcher.reload()
+
+
+def test_a_namespace_file_that_is_being_written_is_not_taken_over(namespace_file: Path) -> None:
+    watcher = NamespaceWatcher(namespace_file)
+    watcher.subscribe(lambda _: pytest.fail("half of a file was taken over"))
+    whole = namespace_file.read_text("utf-8")
+    for half in ("", "namespaces: []", "namespaces: [{name: live}]", whole):
+        namespace_file.write_text(half)
+        watcher.reload()
+
+    assert list(watcher.current) == ["chat"]
+    assert [reading.value for reading in watcher.readings()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty"),
+        ("without_namespace: {}", "namespaces: Field required"),
+        ("namespaces: []", "names none any more"),
+        ("{namespaces: [], without_namespace: {}}", "names none any more"),
+    ],
+)
+def test_a_namespace_file_that_was_emptied_is_refused_and_ends_nothing(
+    namespace_file: Path, text: str, reason: str
+) -> None:
+    watcher = NamespaceWatcher(namespace_file)
+    watcher.subscribe(lambda _: pytest.fail("every namespace is gone"))
+    namespace_file.write_text(text)
+    with capture_logs() as logs:
+        read_twice(watcher)
+        watcher.reload()
+
+    assert list(watcher.current) == ["chat"]
+    (line,) = logs
+    assert (line["event"], reason in line["reason"]) == ("namespace_file_rejected", True)
 
 
 def test_a_file_that_did_not_change_is_not_taken_over_again(namespace_file: Path) -> None:

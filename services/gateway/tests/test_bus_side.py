@@ -161,6 +161,7 @@ async def test_a_namespace_file_that_changes_is_taken_over(tmp_path: Path) -> No
         made.channels.subscribe(Subscribe("new:a"), client, client.done)
         (tmp_path / "namespaces.yml").write_text("namespaces: [{name: new}]")
         made.namespaces.reload()
+        made.namespaces.reload()
         made.channels.subscribe(Subscribe("new:a"), client, client.done)
         await settle()
         assert client.replies == [Errors.UNKNOWN_CHANNEL, Subscribed()]

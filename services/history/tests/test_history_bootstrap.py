@@ -138,6 +138,7 @@ async def test_a_reload_changes_bindings_admission_and_reads(history: Running) -
         assert history.bus.plan is not None
         history.namespaces_file.write_text("namespaces: [{name: live, history_size: 1, history_ttl: 1m}]")
         history.namespaces.reload()
+        history.namespaces.reload()
         assert history.bus.bound_again == 1
         wanted, unwanted = history.bus.plan()
         assert {(binding.routing_key, binding.destination) for binding in wanted} == {("live.#", "warren.history")}

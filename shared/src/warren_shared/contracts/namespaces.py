@@ -121,7 +121,8 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     without_namespace: NamespaceOptions | None = None
-    namespaces: list[_NamedOptions] = Field(default_factory=list)
+    namespaces: list[_NamedOptions]
+    """Required, though it may be empty: a file without it is likely half written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def parse_namespaces(text: str) -> Namespaces:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NamespaceFileError("is no YAML: " + " ".join(str(error).split())) from error
     if document is None:
-        document = {}
+        raise NamespaceFileError("is empty; a file without namespaces says 'namespaces: []'")
     if not isinstance(document, dict):
         raise NamespaceFileError("must be a mapping with 'namespaces' and 'without_namespace'")
     try:

@@ -35,7 +35,7 @@ class NamespaceWatcher:
         self._reloads = self._failures = 0
         self._missing = False
         try:
-            self._text = path.read_text("utf-8")
+            self._text = self._seen = path.read_text("utf-8")
             self._current = parse_namespaces(self._text)
         except (OSError, UnicodeDecodeError) as error:
             raise StartupError(f"namespace file {path}: {error}") from error
@@ -52,21 +52,36 @@ class NamespaceWatcher:
         self._callbacks.append(callback)
 
     def reload(self) -> None:
-        """Read the file now; keep the last good namespaces if it is invalid."""
+        """Read the file now; take a change over that two reads in succession have shown.
+
+        A file that is being written is often valid YAML, with half of its namespaces. An invalid change
+        keeps the last good namespaces, and so does one that removes them all: no file of a running
+        system means that.
+        """
         try:
             text = self._path.read_text("utf-8")
-            if text == self._text:
-                return
-            self._text = text
-            self._current = parse_namespaces(text)
-        except (OSError, UnicodeDecodeError, NamespaceFileError) as error:
-            self._failures += 1
-            _log.error("namespace_file_rejected", file=str(self._path), reason=str(error))
+        except (OSError, UnicodeDecodeError) as error:
+            self._reject(error)
             return
+        if text == self._text or text != self._seen:
+            self._seen = text
+            return
+        self._text = text
+        try:
+            namespaces = parse_namespaces(text)
+            _check_not_emptied(self._current, namespaces)
+        except NamespaceFileError as error:
+            self._reject(error)
+            return
+        self._current = namespaces
         self._reloads += 1
         _log.info("namespaces_reloaded", namespaces=list(self._current))
         for callback in self._callbacks:
             callback(self._current)
+
+    def _reject(self, error: Exception) -> None:
+        self._failures += 1
+        _log.error("namespace_file_rejected", file=str(self._path), reason=str(error))
 
     async def watch(self) -> None:
         """Look at the file every second until cancelled.
@@ -90,3 +105,8 @@ class NamespaceWatcher:
     def readings(self) -> Iterable[Reading]:
         """Return the reload counters."""
         return Reading(RELOADS, self._reloads), Reading(RELOAD_FAILURES, self._failures)
+
+
+def _check_not_emptied(before: Namespaces, after: Namespaces) -> None:
+    if any(before) and not any(after):
+        raise NamespaceFileError("namespaces: names none any more; restart the services if that is meant")
