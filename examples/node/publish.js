@@ -9,9 +9,13 @@
 const { randomUUID } = require('node:crypto');
 const amqp = require('amqplib');
 
-// chat:room travels as chat.room, a channel without a namespace, room, as _.room.
+// chat:room travels as chat.room, a channel without a namespace, room, as _.room, and a private one,
+// $chat:room, as chat.$.room.
 function routingKey(channel) {
   const colon = channel.indexOf(':');
+  if (colon > 0 && channel.startsWith('$')) {
+    return `${channel.slice(1, colon)}.$.${channel.slice(colon + 1)}`;
+  }
   return colon < 0 ? `_.${channel}` : `${channel.slice(0, colon)}.${channel.slice(colon + 1)}`;
 }
 

@@ -16,8 +16,12 @@ import pika
 
 
 def routing_key(channel: str) -> str:
-    """``chat:room`` travels as ``chat.room``, a channel without a namespace, ``room``, as ``_.room``."""
+    """``chat:room`` travels as ``chat.room``, a channel without a namespace, ``room``, as ``_.room``,
+    and a private one, ``$chat:room``, as ``chat.$.room``.
+    """
     namespace, colon, rest = channel.partition(":")
+    if colon and namespace.startswith("$"):
+        return f"{namespace[1:]}.$.{rest}"
     return f"{namespace}.{rest}" if colon else f"_.{channel}"
 
 

@@ -10,13 +10,17 @@ from warren_shared.contracts.channels import (
     ChannelNameError,
     channel_of,
     check_channel,
+    is_private,
     namespace_of,
     namespace_pattern,
     routing_key_of,
     users_of,
 )
 
-PRINTABLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=253)
+ANYTHING = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=253)
+NEAR = st.text(st.sampled_from("$.:ab_"), min_size=1, max_size=12)
+"""Where a namespace, a private prefix and the words of a key are likely, and likely to be confused."""
+PRINTABLE = ANYTHING | NEAR
 
 
 def legal(channel: str) -> bool:
@@ -35,6 +39,20 @@ def test_every_legal_channel_is_found_again_from_its_routing_key(channel: str) -
 @given(PRINTABLE.filter(legal), PRINTABLE.filter(legal))
 def test_different_channels_have_different_routing_keys(one: str, other: str) -> None:
     assert (routing_key_of(one) == routing_key_of(other)) == (one == other)
+
+
+@given(NEAR.filter(lambda key: not key.startswith(".")))
+def test_every_routing_key_that_is_a_legal_channels_is_found_again_from_it(key: str) -> None:
+    try:
+        channel = channel_of(key)
+    except ChannelNameError:
+        return
+    assert routing_key_of(channel) == key
+
+
+@given(PRINTABLE.filter(legal))
+def test_the_binding_of_a_namespace_matches_all_its_channels(channel: str) -> None:
+    assert routing_key_of(channel).startswith(namespace_pattern(namespace_of(channel)).removesuffix("#"))
 
 
 @given(PRINTABLE.filter(legal))
@@ -69,6 +87,12 @@ def test_any_text_is_either_a_legal_channel_or_refused_with_a_reason(text: str) 
         ("a:b", "namespace"),
         ("a.b:c", "namespace"),
         (":c", "namespace"),
+        ("$:c", "namespace"),
+        ("$a:c", "namespace"),
+        ("$$chat:c", "namespace"),
+        ("chat:$.c", r"\$chat:c"),
+        ("$chat:" + "x" * 249, "routing key"),
+        ("$chat:#", "wildcard"),
     ],
 )
 def test_an_illegal_name_is_refused_with_its_reason(channel: str, reason: str) -> None:
@@ -76,7 +100,9 @@ def test_an_illegal_name_is_refused_with_its_reason(channel: str, reason: str) -
         check_channel(channel)
 
 
-@pytest.mark.parametrize("channel", ["chat:#42", "dialog#42,43", "chat:", "news", "a..b", "chat:a:b", "$private"])
+@pytest.mark.parametrize(
+    "channel", ["chat:#42", "dialog#42,43", "chat:", "news", "a..b", "chat:a:b", "$private", "$chat:a", "chat:$"]
+)
 def test_a_name_with_boundary_characters_inside_words_is_legal(channel: str) -> None:
     check_channel(channel)
 
@@ -90,6 +116,14 @@ def test_a_routing_key_that_no_channel_maps_to_is_refused(key: str) -> None:
 def test_the_namespace_is_the_part_before_the_first_colon() -> None:
     assert [namespace_of(c) for c in ("chat:a:b", "news", "chat:")] == ["chat", "", "chat"]
     assert [namespace_pattern(n) for n in ("chat", "")] == ["chat.#", "_.#"]
+
+
+def test_a_private_channel_is_of_the_namespace_behind_its_dollar_and_has_a_key_of_its_own() -> None:
+    private = ("$chat:a", "chat:$a", "$chat:$a", "$lobby", "$chat:")
+    assert [routing_key_of(c) for c in private] == ["chat.$.a", "chat.$a", "chat.$.$a", "_.$lobby", "chat.$."]
+    assert [namespace_of(c) for c in private] == ["chat", "chat", "chat", "", "chat"]
+    assert all(map(is_private, private))
+    assert not any(map(is_private, ("chat:a", "chat:a$", "lobby$", "chat:a:$b")))
 
 
 def test_the_users_of_a_limited_channel_stand_behind_the_hash() -> None:

@@ -20,6 +20,8 @@ _RETRY_SECONDS: Final = 0.2
 def channel_key(channel: str) -> str:
     """Return the routing key of a channel, as the documentation for backends puts it."""
     namespace, colon, rest = channel.partition(":")
+    if colon and namespace.startswith("$"):
+        return f"{namespace[1:]}.$.{rest}"
     return f"{namespace}.{rest}" if colon else f"_.{channel}"
 
 

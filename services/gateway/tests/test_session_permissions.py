@@ -19,6 +19,7 @@ PLAIN = grant(GrantScope.NAMESPACE, "", SUBSCRIBE)
 LIMITED = grant(GrantScope.USER_LIMITED, "chat", SUBSCRIBE)
 LIMITED_PLAIN = grant(GrantScope.USER_LIMITED, "", SUBSCRIBE)
 ONE = grant(GrantScope.CHANNEL, "chat:$secret#bob", SUBSCRIBE)
+BEFORE = grant(GrantScope.CHANNEL, "$chat:a", SUBSCRIBE)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ ONE = grant(GrantScope.CHANNEL, "chat:$secret#bob", SUBSCRIBE)
         ((NAMESPACE,), "alice", "chatter:a", False),
         ((NAMESPACE,), "alice", "chat", False),
         ((NAMESPACE,), "alice", "chat:$a", False),
+        ((NAMESPACE,), "alice", "$chat:a", False),
         ((NAMESPACE,), "alice", "chat:a#alice", False),
         ((PLAIN,), "alice", "news", True),
         ((PLAIN,), "alice", "$news", False),
@@ -42,6 +44,9 @@ ONE = grant(GrantScope.CHANNEL, "chat:$secret#bob", SUBSCRIBE)
         ((LIMITED,), "alice", "chat:a#alicex", False),
         ((LIMITED,), "", "chat:a#", False),
         ((LIMITED,), "alice", "chat:$a#alice", False),
+        ((LIMITED,), "alice", "$chat:a#alice", False),
+        ((BEFORE,), "alice", "$chat:a", True),
+        ((BEFORE,), "alice", "chat:$a", False),
         ((LIMITED_PLAIN,), "alice", "#alice", True),
         ((ONE,), "alice", "chat:$secret#bob", True),
         ((ONE,), "alice", "chat:$secret", False),

@@ -3,6 +3,10 @@
 A channel ``namespace:rest`` travels under the routing key ``namespace.rest``; a channel without a
 namespace under ``_.rest``. A namespace name has at least two characters and no dot, so ``_`` can
 never be one and the first dot of a key always ends the namespace: the mapping can be inverted.
+
+A private channel may be written ``$namespace:rest`` (client protocol, Channels). It belongs to the
+namespace, so its key must match the namespace's binding: it is ``namespace.$.rest``. No other channel
+has that key, because a rest whose first of several words is ``$`` is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +23,12 @@ NO_NAMESPACE_WORD: Final = "_"
 NAMESPACE_NAME: Final = re.compile(r"[-a-zA-Z0-9_]{2,64}")
 """What a namespace may be called (matched whole)."""
 
+PRIVATE_PREFIX: Final = "$"
+"""Begins the name of a private channel, before its namespace or behind it."""
+
+_PRIVATE_WORD: Final = f"{PRIVATE_PREFIX}."
+"""Begins the rest of the key of a channel ``$namespace:rest``."""
+
 _WILDCARD_WORDS: Final = frozenset({"*", "#"})
 
 
@@ -27,15 +37,23 @@ class ChannelNameError(ValueError):
 
 
 def namespace_of(channel: str) -> str:
-    """Return the part before the first ``:``, or ``""`` for a channel without a namespace."""
+    """Return the part before the first ``:``, without a leading ``$``; ``""`` for a channel without a
+    namespace.
+    """
     head, colon, _ = channel.partition(":")
-    return head if colon else ""
+    if not colon:
+        return ""
+    return head.removeprefix(PRIVATE_PREFIX) or head
 
 
 def routing_key_of(channel: str) -> str:
     """Return the AMQP routing key of a channel; the inverse of :func:`channel_of`."""
     head, colon, rest = channel.partition(":")
-    return f"{head}.{rest}" if colon else f"{NO_NAMESPACE_WORD}.{channel}"
+    if not colon:
+        return f"{NO_NAMESPACE_WORD}.{channel}"
+    if head.startswith(PRIVATE_PREFIX):
+        return f"{head[1:]}.{_PRIVATE_WORD}{rest}"
+    return f"{head}.{rest}"
 
 
 def channel_of(routing_key: str) -> str:
@@ -52,7 +70,14 @@ def channel_of(routing_key: str) -> str:
         return rest
     if not NAMESPACE_NAME.fullmatch(head):
         raise ChannelNameError(f"routing key {routing_key!r} starts with no legal namespace name")
+    if rest.startswith(_PRIVATE_WORD):
+        return f"{PRIVATE_PREFIX}{head}:{rest.removeprefix(_PRIVATE_WORD)}"
     return f"{head}:{rest}"
+
+
+def is_private(channel: str) -> bool:
+    """Whether only a grant that names the channel opens it: its name, or its rest, begins with ``$``."""
+    return channel.startswith(PRIVATE_PREFIX) or channel.partition(":")[2].startswith(PRIVATE_PREFIX)
 
 
 def namespace_pattern(namespace: str) -> str:
@@ -73,8 +98,9 @@ def check_channel(channel: str, *, max_length: int = MAX_ROUTING_KEY_BYTES) -> N
     """Raise ChannelNameError unless ``channel`` may be subscribed to and published on.
 
     Rejected are: the empty name, names that are not printable ASCII, names longer than
-    ``max_length`` bytes or whose routing key exceeds 255, and names with a word that is exactly
-    ``*`` or ``#``: bound on a topic exchange, such a word would match other channels.
+    ``max_length`` bytes or whose routing key exceeds 255, names with a word that is exactly ``*`` or
+    ``#`` (bound on a topic exchange, such a word would match other channels), and ``namespace:$.rest``,
+    whose routing key is that of ``$namespace:rest``.
     """
     if not channel:
         raise ChannelNameError("channel name is empty")
@@ -87,6 +113,10 @@ def check_channel(channel: str, *, max_length: int = MAX_ROUTING_KEY_BYTES) -> N
         raise ChannelNameError(f"routing key of the channel is longer than {MAX_ROUTING_KEY_BYTES} bytes")
     if not _WILDCARD_WORDS.isdisjoint(key.split(".")):
         raise ChannelNameError("a word of the channel name is a wildcard ('*' or '#')")
-    head, colon, _ = channel.partition(":")
-    if colon and not NAMESPACE_NAME.fullmatch(head):
+    head, colon, rest = channel.partition(":")
+    if not colon:
+        return
+    if not NAMESPACE_NAME.fullmatch(head.removeprefix(PRIVATE_PREFIX)):
         raise ChannelNameError(f"{head!r} is no legal namespace name")
+    if rest.startswith(_PRIVATE_WORD) and not head.startswith(PRIVATE_PREFIX):
+        raise ChannelNameError(f"the word {PRIVATE_PREFIX!r} stands before the namespace: ${head}:{rest[2:]}")

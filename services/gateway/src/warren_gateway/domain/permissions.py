@@ -8,20 +8,14 @@ from functools import lru_cache
 from typing import Final
 
 from warren_shared.contracts.auth import Grant, GrantScope, Operation
-from warren_shared.contracts.channels import namespace_of, users_of
+from warren_shared.contracts.channels import is_private, namespace_of, users_of
 
-_PRIVATE: Final = "$"
 _BITS: Final = {operation: 1 << place for place, operation in enumerate(Operation)}
 _IF_SUBSCRIBED: Final = {
     Operation.PUBLISH: Operation.PUBLISH_IF_SUBSCRIBED,
     Operation.PRESENCE: Operation.PRESENCE_IF_SUBSCRIBED,
     Operation.HISTORY: Operation.HISTORY_IF_SUBSCRIBED,
 }
-
-
-def is_private(channel: str) -> bool:
-    """Whether only a grant that names the channel opens it: its name, or its rest, begins with ``$``."""
-    return channel.startswith(_PRIVATE) or channel.partition(":")[2].startswith(_PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
