@@ -54,6 +54,14 @@ async def test_refresh_is_answered_by_its_own_codes(handler: RequestHandler, sig
     assert handler.decisions == {("auth.refresh", Outcome.EXPIRED_TOKEN): 1}
 
 
+async def test_many_refusals_are_logged_at_a_bounded_rate_and_counted_exactly(handler: RequestHandler) -> None:
+    with capture_logs() as logs:
+        for _ in range(200):
+            await handler(delivery(ConnectRequest(client="c1", token="x")))
+
+    assert ([line["event"] for line in logs], handler.decisions.total()) == (["client_refused"] * 10, 200)
+
+
 async def test_a_refusal_is_logged_without_the_token(handler: RequestHandler, sign: Sign) -> None:
     token = sign({"sub": "42", "exp": 1, "info": "confidential"})
 

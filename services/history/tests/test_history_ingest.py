@@ -203,6 +203,13 @@ async def test_a_batch_of_nothing_but_poison_is_done_once_it_is_dead_lettered() 
     assert service.store.size().streams == 0
 
 
+async def test_many_bad_messages_are_logged_at_a_bounded_rate_and_counted_exactly() -> None:
+    service = Service()
+    with capture_logs() as logs:
+        await service.take([delivery("no JSON") for _ in range(200)])
+    assert (len(logs), service.counts.rejected) == (10, {Reason.BAD_PAYLOAD: 200})
+
+
 async def test_nothing_is_stored_before_the_dead_letters_are_safe() -> None:
     service = Service(IMPATIENT)
     service.publisher.failures.append(BrokerUnavailableError("gone"))

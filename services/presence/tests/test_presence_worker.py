@@ -129,6 +129,13 @@ async def test_a_reply_that_cannot_be_sent_is_counted(setup: Setup) -> None:
     assert setup.worker.replies_dropped == 1
 
 
+async def test_many_bad_messages_are_logged_at_a_bounded_rate_and_counted_exactly(setup: Setup) -> None:
+    with capture_logs() as logs:
+        await setup.worker.handle([Delivery("warren.presence", "chat.room", b"garbage")] * 200)
+
+    assert (len(logs), setup.worker.dead_lettered) == (10, 200)
+
+
 async def test_what_cannot_be_read_is_dead_lettered_and_its_neighbours_are_handled(
     setup: Setup, gateway: Reports
 ) -> None:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import structlog
-
 from warren_auth.domain.admission import Admission, Decision, Outcome
 from warren_shared.contracts.auth import ConnectRequest, RefreshRequest, Refused
 from warren_shared.contracts.codes import ErrorCode, Errors
 from warren_shared.contracts.envelope import ContractError, UnknownMessageError, decode_one_of
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import Delivery
+from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.metrics import Histogram
 from warren_shared.runtime.clock import Clock
 
 _Request = ConnectRequest | RefreshRequest
 _REQUESTS: Final[tuple[type[_Request], ...]] = (ConnectRequest, RefreshRequest)
 METHODS: Final = tuple(request.type_name for request in _REQUESTS)
-_log = structlog.get_logger()
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
 
 
@@ -28,6 +26,8 @@ class RequestHandler:
 
     def __init__(self, admission: Admission, clock: Clock) -> None:
         self._admission, self._clock = admission, clock
+        # Whoever can open a socket decides how many connects are refused.
+        self._log = BoundedLog(clock.monotonic)
         self.decisions: Counter[tuple[str, Outcome]] = Counter()
         """How many requests of a method ended in an outcome."""
         self.rejected = 0
@@ -49,7 +49,7 @@ class RequestHandler:
         self.seconds.observe(self._clock.monotonic() - began)
         self.decisions[request.type_name, decision.outcome] += 1
         if isinstance(decision.reply, Refused):
-            _log.info(
+            self._log.info(
                 "client_refused",
                 method=request.type_name,
                 client=request.client,
@@ -67,5 +67,5 @@ class RequestHandler:
 
     def _reject(self, code: ErrorCode, error: ContractError) -> bytes:
         self.rejected += 1
-        _log.warning("request_rejected", code=code.code, reason=str(error))
+        self._log.warning("request_rejected", code=code.code, reason=str(error))
         return Failed(code=code.code, reason=code.message, temporary=code.temporary).encode()

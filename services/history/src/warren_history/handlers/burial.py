@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from warren_history.domain.admission import Rejected
 from warren_history.handlers.dispatch import Dispatch
 from warren_history.metrics import Counts
 from warren_shared.messaging.dead_letters import bare_dead_letter, dead_letter
 from warren_shared.messaging.port import Delivery
+from warren_shared.observability.bounded_log import BoundedLog
 
 _SERVICE = "history"
 _STEP = "dead-lettering"
-_log = structlog.get_logger()
 
 
 class Burial:
     """Keeps what is not stored, so that it cannot hold up what is."""
 
-    def __init__(self, dispatch: Dispatch, counts: Counts) -> None:
-        self._dispatch, self._counts = dispatch, counts
+    def __init__(self, dispatch: Dispatch, counts: Counts, log: BoundedLog) -> None:
+        self._dispatch, self._counts, self._log = dispatch, counts, log
 
     async def bury(self, queue: str, rejected: Sequence[tuple[Delivery, Rejected]]) -> None:
         """Return when the broker has a dead letter of each, whole or bare, or refuses both.
@@ -36,7 +34,7 @@ class Burial:
             await self._bury_bare(queue, [rejected[each.place] for each in refused])
         for delivery, why in rejected:
             self._counts.rejected[why.reason] += 1
-            _log.warning(
+            self._log.warning(
                 "delivery_dead_lettered",
                 queue=queue,
                 key=delivery.routing_key,
@@ -50,7 +48,7 @@ class Burial:
         for refused in await self._dispatch.send(_STEP, queue, letters):
             delivery, _ = rejected[refused.place]
             self._counts.dead_letters_lost += 1
-            _log.error(
+            self._log.error(
                 "dead_letter_lost",
                 queue=queue,
                 key=delivery.routing_key,

@@ -21,6 +21,7 @@ from warren_history.metrics import Counts
 from warren_history.ports import Store
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.messaging.port import BatchHandler, Delivery, Publisher
+from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import Clock
 
@@ -63,7 +64,8 @@ class Ingest:
         self._tracing, self._counts, self._options = tracing, counts, options
         self._dispatch = Dispatch(publisher, options.patience, options.publish_deadline, self._count_egress_failure)
         self._appending = Appending(store, patience=options.patience, clock=clock, counts=counts)
-        self._burial = Burial(self._dispatch, counts)
+        self._log = BoundedLog(clock.monotonic)
+        self._burial = Burial(self._dispatch, counts, self._log)
         self._in_hand = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -155,7 +157,7 @@ class Ingest:
             # Stored it is: gateways see the gap it leaves, and fill it by a read.
             place = places[refused.place]
             self._counts.unsent += 1
-            _log.error(
+            self._log.error(
                 "publication_not_sent",
                 queue=queue,
                 key=deliveries[place].routing_key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import structlog
 from opentelemetry import trace
 
 from warren_history.domain.reading import ReadLimits, page_of, plan_read
@@ -14,9 +13,8 @@ from warren_shared.contracts.history import ReadRequest
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import Delivery
+from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.runtime.clock import Clock
-
-_log = structlog.get_logger()
 
 
 class Reads:
@@ -26,7 +24,7 @@ class Reads:
         self, store: Store, namespaces: Namespaces, *, limits: ReadLimits, clock: Clock, counts: Counts
     ) -> None:
         self._store, self._namespaces, self._limits = store, namespaces, limits
-        self._clock, self._counts = clock, counts
+        self._clock, self._counts, self._log = clock, counts, BoundedLog(clock.monotonic)
 
     def use(self, namespaces: Namespaces) -> None:
         """Answer from now on under new namespaces."""
@@ -50,14 +48,14 @@ class Reads:
             page = await self._store.read(plan, now=int(self._clock.now() * 1000))
         except StoreUnavailableError as error:
             self._counts.store_failures += 1
-            _log.warning("read_failed", reason=str(error))
+            self._log.warning("read_failed", reason=str(error))
             return self._failed(Errors.INTERNAL)
         self._counts.reads["ok"] += 1
         self._counts.read_publications += len(page.publications)
         return page_of(page).encode()
 
     def _reject(self, code: ErrorCode, delivery: Delivery, error: ContractError) -> bytes:
-        _log.warning("request_rejected", key=delivery.routing_key, code=code.code, reason=str(error))
+        self._log.warning("request_rejected", key=delivery.routing_key, code=code.code, reason=str(error))
         return self._failed(code)
 
     def _failed(self, error: ErrorCode) -> bytes:

@@ -24,6 +24,7 @@ from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.publication import DeliverType
 from warren_shared.messaging.dead_letters import dead_letter
 from warren_shared.messaging.port import NO_HEADERS, Delivery, Headers, Outgoing, Publisher
+from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import Clock
 from warren_shared.topology.catalogue import ExchangeName
@@ -44,6 +45,7 @@ class PartitionWorker:
         self.announced: Counter[DeliverType] = Counter()
         self.dead_lettered = self.replies_dropped = 0
         self._last_tag = 0
+        self._log = BoundedLog(clock.monotonic)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries in their order; return when what they caused is announced."""
@@ -87,7 +89,7 @@ class PartitionWorker:
             message = decode(delivery)
         except ContractError as error:
             self.dead_lettered += 1
-            _log.warning("delivery_dead_lettered", queue=self.queue, key=delivery.routing_key, reason=str(error))
+            self._log.warning("delivery_dead_lettered", queue=self.queue, key=delivery.routing_key, reason=str(error))
             self.outbox.add(dead_letter(delivery, str(error), SERVICE))
             return
         self._carry_out(self.partition.feed(message, self._clock.monotonic()), trace)
