@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.handlers.counts import BusCounts
 from warren_gateway.ports import Subscribe, Subscribed
 from warren_shared.contracts.codes import Errors, Unsubscribes
 from warren_shared.contracts.presence import Member
@@ -181,6 +182,16 @@ async def test_past_the_threshold_the_namespace_is_bound_and_the_rest_is_filtere
         await w.publish("live:99", 99)
         assert clients[5].data == [5]
         assert w.counts.filtered == 1
+
+
+def test_what_is_filtered_under_a_key_that_is_no_channels_is_counted_apart() -> None:
+    counts = BusCounts()
+    for key in ("live.a", "live.a#42", "live.$.a", "live."):
+        counts.filter_out(key)
+    assert (counts.filtered, counts.no_channel) == (4, 0)
+    for key in ("live.*", "live.#", "live", "live.\xe93", "live.a\nb"):
+        counts.filter_out(key)
+    assert (counts.filtered, counts.no_channel) == (9, 5)
 
 
 async def test_a_malformed_publication_is_dead_lettered_with_its_reason_and_disturbs_nothing() -> None:

@@ -60,6 +60,11 @@ BOUND_KEYS: Final = MetricSpec("warren_gateway_bound_keys", "gauge", "Keys the g
 FILTERED: Final = MetricSpec(
     "warren_gateway_filtered", "counter", "Deliveries on channels nobody here follows: the price of namespace bindings."
 )
+NO_CHANNEL: Final = MetricSpec(
+    "warren_gateway_no_channel",
+    "counter",
+    "Deliveries under a key that is no channel's, seen where a whole namespace is bound: a backend's mistake.",
+)
 DEAD_LETTERS: Final = MetricSpec("warren_gateway_dead_letters", "counter", "Deliveries kept as dead letters.")
 DEAD_LETTERS_SUPPRESSED: Final = MetricSpec(
     "warren_gateway_dead_letters_suppressed", "counter", "Unusable deliveries beyond the rate that is kept."
@@ -101,6 +106,7 @@ CATALOGUE: Final = (
     SUBSCRIPTIONS,
     BOUND_KEYS,
     FILTERED,
+    NO_CHANNEL,
     DEAD_LETTERS,
     DEAD_LETTERS_SUPPRESSED,
     PRESENCE_MEMBERS,
@@ -131,6 +137,7 @@ class BusMetrics:
             yield Reading(SUBSCRIPTIONS, subscriptions, labels)
         yield Reading(BOUND_KEYS, len(self._channels.binder.plan))
         yield Reading(FILTERED, counts.filtered)
+        yield Reading(NO_CHANNEL, counts.no_channel)
         yield Reading(DEAD_LETTERS, counts.dead_letters)
         yield Reading(DEAD_LETTERS_SUPPRESSED, counts.dead_letters_suppressed)
         yield Reading(PRESENCE_MEMBERS, self._presence.members)

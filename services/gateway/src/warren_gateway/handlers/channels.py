@@ -133,7 +133,7 @@ class LocalChannels:
         """Take a delivery of ``warren.deliver``."""
         entry = self._by_key.get(delivery.routing_key)
         if entry is None:
-            self._counts.filtered += 1
+            self._counts.filter_out(delivery.routing_key)
         else:
             entry.take(delivery)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from warren_gateway.domain.fanout import Tally
+from warren_shared.contracts.channels import ChannelNameError, channel_of, check_channel
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.observability.metrics import Histogram
 
@@ -39,6 +40,8 @@ class BusCounts:
         self.by_namespace: dict[str, NamespaceCounts] = {}
         self.filtered = 0
         """Deliveries on channels that are not followed here."""
+        self.no_channel = 0
+        """Those of them under a key that is no channel's."""
         self.dead_letters = 0
         self.dead_letters_suppressed = 0
         self.fanout_seconds = Histogram(FANOUT_SECONDS)
@@ -50,9 +53,24 @@ class BusCounts:
         for namespace in namespaces:
             self.of(namespace)
 
+    def filter_out(self, key: str) -> None:
+        """Count a delivery that nobody here wants; cheap, because whole namespaces are filtered so."""
+        self.filtered += 1
+        ordinary = "." in key and "*" not in key and "#" not in key and key.isascii() and key.isprintable()
+        if not ordinary and not _is_channels(key):
+            self.no_channel += 1
+
     def of(self, namespace: str) -> NamespaceCounts:
         """Return the counts of a namespace."""
         counts = self.by_namespace.get(namespace)
         if counts is None:
             counts = self.by_namespace[namespace] = NamespaceCounts()
         return counts
+
+
+def _is_channels(key: str) -> bool:
+    try:
+        check_channel(channel_of(key))
+    except ChannelNameError:
+        return False
+    return True
