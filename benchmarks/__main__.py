@@ -7,11 +7,11 @@ import os
 import platform
 import sys
 
-from benchmarks.rows import connections, fanout, latency, throughput
+from benchmarks.rows import connections, fanout, hop, latency, throughput
 from benchmarks.suite import running_suite
 from benchmarks.table import Result, render
 
-ROWS = {"fanout": fanout, "connections": connections, "latency": latency, "throughput": throughput}
+ROWS = {"hop": hop, "fanout": fanout, "connections": connections, "latency": latency, "throughput": throughput}
 
 
 async def measure(chosen: list[str]) -> list[Result]:

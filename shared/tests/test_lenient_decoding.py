@@ -13,7 +13,7 @@ from pamqp import decode, encode
 
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.publication import UNREADABLE_HEADERS, tags_of
-from warren_shared.messaging.amqp.lenient_decoding import install, short_string, table, timestamp
+from warren_shared.messaging.aio_pika_driver.lenient_decoding import install, short_string, table, timestamp
 from warren_shared.messaging.dead_letters import dead_letter
 from warren_shared.messaging.port import Delivery
 

@@ -20,8 +20,9 @@ from warren_dev.ports import LOOPBACK, any_free
 from warren_dev.rabbitmq_package import find_scripts
 from warren_provision.broker_url import BrokerUrl
 from warren_provision.settings import password_variable
-from warren_shared.messaging.amqp import driver
-from warren_shared.messaging.port import BusError
+from warren_shared.messaging.amqp.driver import Connect
+from warren_shared.messaging.drivers import CONNECT, BrokerDriver
+from warren_shared.messaging.port import BusError, Outgoing
 from warren_shared.runtime.topology_command import apply_topology
 from warren_shared.topology.access import ACCESS
 
@@ -84,21 +85,42 @@ def tls_broker(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield TlsBroker(administrator, f"https://localhost:{https}", authority)
 
 
-async def test_a_broker_whose_authority_is_named_is_trusted(tls_broker: TlsBroker) -> None:
-    await apply_topology(tls_broker.url(cafile=tls_broker.authority.certfile), partitions=1)
+@pytest.fixture(params=list(BrokerDriver))
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each driver's way to connect."""
+    return CONNECT[request.param]
 
 
-async def test_a_broker_of_an_unknown_authority_is_refused(tls_broker: TlsBroker, tmp_path: Path) -> None:
+async def opened(connect: Connect, url: str) -> None:
+    connection = await connect(url, name="tls", heartbeat=30)
+    try:
+        async with connection.amqp_channel(confirms=True) as amqp_channel:
+            await amqp_channel.publish(Outgoing("amq.topic", "a", b"x" * 300_000), deadline=DEADLINE)
+    finally:
+        await connection.close()
+
+
+async def test_a_broker_whose_authority_is_named_is_trusted(tls_broker: TlsBroker, connect: Connect) -> None:
+    url = tls_broker.url(cafile=tls_broker.authority.certfile)
+    await apply_topology(url, partitions=1)
+    await opened(connect, url)
+
+
+async def test_a_broker_of_an_unknown_authority_is_refused(
+    tls_broker: TlsBroker, tmp_path: Path, connect: Connect
+) -> None:
     stranger = Authority(tmp_path / "stranger", "Somebody else")
 
     for url in (tls_broker.url(), tls_broker.url(cafile=stranger.certfile)):
         with pytest.raises(BusError, match="certificate verify failed"):
-            await apply_topology(url, partitions=1)
+            await opened(connect, url)
 
 
-async def test_a_broker_under_another_name_than_its_certificates_is_refused(tls_broker: TlsBroker) -> None:
+async def test_a_broker_under_another_name_than_its_certificates_is_refused(
+    tls_broker: TlsBroker, connect: Connect
+) -> None:
     with pytest.raises(BusError, match=r"certificate is not valid for '127\.0\.0\.1'"):
-        await apply_topology(tls_broker.url(host=LOOPBACK, cafile=tls_broker.authority.certfile), partitions=1)
+        await opened(connect, tls_broker.url(host=LOOPBACK, cafile=tls_broker.authority.certfile))
 
 
 async def provision(tls_broker: TlsBroker, **variables: str) -> tuple[int | None, str]:
@@ -128,25 +150,25 @@ async def test_provisioning_over_tls_trusts_what_ssl_cert_file_names(tls_broker:
     assert (code, told) == (0, f"warren-provision: {tls_broker.administrator} is ready\n")
 
 
-async def test_a_certificate_logs_in_as_the_broker_user_it_names(tls_broker: TlsBroker) -> None:
+async def test_a_certificate_logs_in_as_the_broker_user_it_names(tls_broker: TlsBroker, connect: Connect) -> None:
     await provision(tls_broker, SSL_CERT_FILE=str(tls_broker.authority.certfile))
     own = tls_broker.authority.client("warren-auth")
     files = {"cafile": tls_broker.authority.certfile, "certfile": own.certfile, "keyfile": own.keyfile}
     host, vhost = tls_broker.administrator.authority, tls_broker.administrator.vhost
     url = f"amqps://{host}/{vhost}?auth=external&" + "&".join(f"{name}={file}" for name, file in files.items())
 
-    connection = await driver.connect(url, name="by certificate", heartbeat=30)
+    connection = await connect(url, name="by certificate", heartbeat=30)
     try:
-        async with driver.amqp_channel(connection, confirms=False) as amqp_channel:
-            await amqp_channel.basic_consume("warren.rpc.auth", lambda _: asyncio.sleep(0), no_ack=True)
+        async with connection.amqp_channel(confirms=False) as amqp_channel:
+            await amqp_channel.consume("warren.rpc.auth", lambda _: None)
     finally:
-        await driver.close(connection)
+        await connection.close()
 
 
-async def test_a_stranger_without_a_certificate_does_not_log_in(tls_broker: TlsBroker) -> None:
+async def test_a_stranger_without_a_certificate_does_not_log_in(tls_broker: TlsBroker, connect: Connect) -> None:
     host, vhost = tls_broker.administrator.authority, tls_broker.administrator.vhost
 
     with pytest.raises(BusError):
-        await driver.connect(
+        await connect(
             f"amqps://{host}/{vhost}?auth=external&cafile={tls_broker.authority.certfile}", name="nobody", heartbeat=30
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -16,6 +17,7 @@ from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.amqp.bus import AmqpBus
 from warren_shared.messaging.dead_letters import REASON_HEADER, dead_letter
+from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import (
     BrokerUnavailableError,
     DeadlineExceededError,
@@ -32,9 +34,20 @@ DEADLINE = 10.0
 NAMESPACES = parse_namespaces("namespaces: [{name: chat, history_size: 10, history_ttl: 60s}, {name: live}]")
 
 
+@pytest.fixture(autouse=True, params=list(BrokerDriver))
+def driver(request: pytest.FixtureRequest) -> Iterator[BrokerDriver]:
+    """Every promise is kept by every driver."""
+    token = DRIVER.set(request.param)
+    yield request.param
+    DRIVER.reset(token)
+
+
+DRIVER: ContextVar[BrokerDriver] = ContextVar("driver")
+
+
 @asynccontextmanager
 async def running(url: str, prepare: Callable[[AmqpBus], None] = lambda _: None) -> AsyncIterator[AmqpBus]:
-    bus = AmqpBus(url, service="test", heartbeat=10, tracing=Tracing(None))
+    bus = AmqpBus(CONNECT[DRIVER.get()], url, service="test", heartbeat=10, tracing=Tracing(None))
     prepare(bus)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bus.run())

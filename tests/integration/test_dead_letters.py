@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from warren_shared.messaging.amqp.bus import AmqpBus
+from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.dead_letters import dead_letter
+from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import Delivery, Outgoing, UnsendableMessageError
 from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName, QueueName, RpcKey
@@ -25,9 +27,17 @@ DEADLINE = 10.0
 INTERPRETED = ("CC", "BCC", "x-death", "x-delay", "x-match", "x-first-death-queue", "x-stream-filter-value", "x-reason")
 
 
+@pytest.fixture(params=list(BrokerDriver))
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each driver's way to connect."""
+    return CONNECT[request.param]
+
+
 @asynccontextmanager
-async def running(url: str, prepare: Callable[[AmqpBus], None] = lambda _: None) -> AsyncIterator[AmqpBus]:
-    bus = AmqpBus(url, service="test", heartbeat=10, tracing=Tracing(None))
+async def running(
+    connect: Connect, url: str, prepare: Callable[[AmqpBus], None] = lambda _: None
+) -> AsyncIterator[AmqpBus]:
+    bus = AmqpBus(connect, url, service="test", heartbeat=10, tracing=Tracing(None))
     prepare(bus)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bus.run())
@@ -64,8 +74,8 @@ def deliveries() -> st.SearchStrategy[Delivery]:
     )
 
 
-async def test_a_dead_letter_of_anything_is_taken(broker_url: str) -> None:
-    async with running(broker_url) as bus:
+async def test_a_dead_letter_of_anything_is_taken(broker_url: str, connect: Connect) -> None:
+    async with running(connect, broker_url) as bus:
         loop = asyncio.get_running_loop()
 
         @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,9 +90,11 @@ async def test_a_dead_letter_of_anything_is_taken(broker_url: str) -> None:
         await asyncio.to_thread(taken)
 
 
-async def test_what_the_broker_refuses_for_good_is_told_from_a_broker_that_is_away(broker_url: str) -> None:
+async def test_what_the_broker_refuses_for_good_is_told_from_a_broker_that_is_away(
+    broker_url: str, connect: Connect
+) -> None:
     refused = Outgoing(ExchangeName.DEAD, "chat.a", b"1", headers={"CC": "no list"})
-    async with running(broker_url) as bus:
+    async with running(connect, broker_url) as bus:
         with pytest.raises(UnsendableMessageError, match="CC"):
             await bus.publish(refused, deadline=DEADLINE)
         await bus.wait_ready(deadline=DEADLINE)
@@ -90,13 +102,13 @@ async def test_what_the_broker_refuses_for_good_is_told_from_a_broker_that_is_aw
             await bus.publish_all([Outgoing(ExchangeName.DEAD, "chat.a", b"1"), refused], deadline=DEADLINE)
 
 
-async def test_a_dead_letter_that_is_refused_takes_no_request_down(broker_url: str) -> None:
+async def test_a_dead_letter_that_is_refused_takes_no_request_down(broker_url: str, connect: Connect) -> None:
     refused = Outgoing(ExchangeName.DEAD, "chat.a", b"1", headers={"CC": "no list"})
 
     async def answer(request: Delivery) -> bytes:
         return request.body
 
-    async with running(broker_url, lambda bus: bus.serve(QueueName.AUTH, answer)) as bus:
+    async with running(connect, broker_url, lambda bus: bus.serve(QueueName.AUTH, answer)) as bus:
         for _ in range(10):
             await bus.wait_ready(deadline=DEADLINE)
             assert bus.send(refused)

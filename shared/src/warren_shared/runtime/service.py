@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import structlog
 
 from warren_shared.messaging.amqp.bus import AmqpBus
+from warren_shared.messaging.drivers import CONNECT
 from warren_shared.messaging.port import Bus
 from warren_shared.observability.logging import configure_logging
 from warren_shared.observability.tracing import Tracing
@@ -71,7 +72,11 @@ def _first(group: BaseExceptionGroup[StartupError]) -> StartupError:
 async def _serve(name: str, settings: S, build: Build[S], *, uses_bus: bool) -> None:
     tracing = Tracing.from_environment(f"warren-{name}", secrets.token_hex(4))
     bus = AmqpBus(
-        settings.amqp_url.get_secret_value(), service=name, heartbeat=settings.heartbeat_seconds, tracing=tracing
+        CONNECT[settings.broker_driver],
+        settings.amqp_url.get_secret_value(),
+        service=name,
+        heartbeat=settings.heartbeat_seconds,
+        tracing=tracing,
     )
     ops = OpsServer(settings.ops_host, settings.ops_port)
     namespaces = NamespaceWatcher(settings.namespaces_file)

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from warren_shared.messaging.broker_url import check_broker_url
+from warren_shared.messaging.drivers import BrokerDriver
 from warren_shared.runtime.errors import StartupError
 from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
@@ -68,6 +69,9 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field("json", description="JSON lines, or coloured text.")
     partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=MAX_PARTITIONS, description="History and presence partitions.")
+    broker_driver: BrokerDriver = Field(
+        BrokerDriver.LANE, description="Who speaks AMQP: Warren's own lane, or aio-pika."
+    )
     heartbeat_seconds: int = Field(10, ge=2, le=600, description="AMQP heartbeat.")
 
     @classmethod

@@ -13,13 +13,11 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
-
-from aiormq.abc import ArgumentsType
+from typing import Final
 
 from warren_shared.contracts.namespaces import NamespaceFileError, Namespaces, parse_namespaces
+from warren_shared.messaging.aio_pika_driver.connection import connect
 from warren_shared.messaging.amqp import driver
-from warren_shared.messaging.amqp.bindings import bind, unbind
 from warren_shared.messaging.broker_url import check_broker_url
 from warren_shared.messaging.port import BusError
 from warren_shared.runtime.errors import CONFIG_EXIT_CODE, StartupError
@@ -33,34 +31,24 @@ async def apply_topology(
     amqp_url: str, *, partitions: int = DEFAULT_PARTITIONS, namespaces: Namespaces | None = None
 ) -> None:
     """Declare everything. Raises BusError, for instance if something exists with other arguments."""
-    connection = await driver.connect(amqp_url, name="warren-topology", heartbeat=30)
+    connection = await connect(amqp_url, name="warren-topology", heartbeat=30)
     try:
-        async with driver.amqp_channel(connection, confirms=False) as channel:
-            with driver.translated_errors():
-                async with asyncio.timeout(_APPLY_SECONDS):
-                    await _declare(channel, topology(partitions), namespaces)
+        async with connection.amqp_channel(confirms=False) as channel, driver.within(_APPLY_SECONDS):
+            await _declare(channel, topology(partitions), namespaces)
     finally:
-        await driver.close(connection)
+        await connection.close()
 
 
 async def _declare(channel: driver.AmqpChannel, wanted: Topology, namespaces: Namespaces | None) -> None:
     for exchange in wanted.exchanges:
-        await channel.exchange_declare(
-            exchange.name,
-            exchange_type=exchange.type,
-            durable=True,
-            arguments=cast("ArgumentsType", dict(exchange.arguments)),
-        )
+        await channel.declare_exchange(exchange)
     for queue in wanted.queues:
-        await channel.queue_declare(queue.name, durable=True, arguments=cast("ArgumentsType", dict(queue.arguments)))
-    for binding in wanted.bindings:
-        await bind(channel, binding)
+        await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
+    await channel.bind(wanted.bindings)
     if namespaces is not None:
         to_bind, to_unbind = namespace_bindings(namespaces)
-        for binding in to_bind:
-            await bind(channel, binding)
-        for binding in to_unbind:
-            await unbind(channel, binding)
+        await channel.bind(tuple(to_bind))
+        await channel.unbind(tuple(to_unbind))
 
 
 @dataclass(frozen=True, slots=True)

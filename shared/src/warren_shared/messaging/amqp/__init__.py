@@ -1,1 +1,1 @@
-"""The bus over aio-pika; nothing outside this package touches the AMQP client."""
+"""The bus: what works over an AMQP connection, whichever driver makes it."""

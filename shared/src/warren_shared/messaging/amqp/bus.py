@@ -12,6 +12,7 @@ from typing import Final
 
 from warren_shared.messaging.amqp.bindings import BindingKeeper
 from warren_shared.messaging.amqp.consuming import BatchConsumer, RequestServer
+from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.amqp.inbox import AmqpInbox
 from warren_shared.messaging.amqp.link import Link
 from warren_shared.messaging.amqp.publishing import ConfirmedPublisher, Sender
@@ -45,10 +46,11 @@ CATALOGUE: Final = (CONNECTED, CONNECTS, PUBLISHED, FAILED)
 class AmqpBus:
     """Implements warren_shared.messaging.port.Bus."""
 
-    def __init__(self, url: str, *, service: str, heartbeat: int, tracing: Tracing) -> None:
+    def __init__(self, connect: Connect, url: str, *, service: str, heartbeat: int, tracing: Tracing) -> None:
+        """``connect`` is the driver."""
         self._service, self._tracing = service, tracing
-        self._publishing = Link(url, name=f"warren-{service} publish", heartbeat=heartbeat)
-        self._consuming = Link(url, name=f"warren-{service} consume", heartbeat=heartbeat)
+        self._publishing = Link(connect, url, name=f"warren-{service} publish", heartbeat=heartbeat)
+        self._consuming = Link(connect, url, name=f"warren-{service} consume", heartbeat=heartbeat)
         self._publisher, self._sender = ConfirmedPublisher(), Sender()
         # Its own amqp channel: a dead letter carries what somebody else wrote, and if the broker closes
         # the amqp channel for it, no request or reply may go down with that.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
-import aio_pika
 import structlog
-from aiormq.abc import DeliveredMessage
 from opentelemetry.trace import SpanKind
 
 from warren_shared.contracts.codes import Errors
@@ -17,13 +16,15 @@ from warren_shared.messaging.amqp import driver
 from warren_shared.messaging.amqp.task_group import task_group
 from warren_shared.messaging.port import (
     BatchHandler,
-    BrokerUnavailableError,
     Delivery,
     Outgoing,
     Publisher,
     RequestHandler,
 )
 from warren_shared.observability.tracing import Tracing
+
+_WATCH_SECONDS: Final = 1.0
+"""How often a consumer looks whether the broker cancelled it, where the driver does not say so."""
 
 _log = structlog.get_logger()
 
@@ -35,49 +36,34 @@ class Intake:
         self._channel, self._queue = channel, queue
         self._waiting: deque[Delivery] = deque()
         self._wake = asyncio.Event()
-        self._tag: str | None = None
-        channel.closing.add_done_callback(self._on_closed)
+        channel.on_ended(self._wake.set)
 
     async def start(self, *, prefetch: int) -> None:
         """Start consuming."""
-        with driver.translated_errors():
-            async with asyncio.timeout(driver.SETUP_SECONDS):
-                await self._channel.basic_qos(prefetch_count=prefetch)
-                confirmed = await self._channel.basic_consume(self._queue, self._on_message)
-        self._tag = confirmed.consumer_tag
+        async with driver.within(driver.SETUP_SECONDS):
+            await self._channel.consume(self._queue, self._on_deliveries, prefetch=prefetch)
 
     async def take(self, at_most: int) -> Sequence[Delivery]:
         """Wait for deliveries and return up to ``at_most``. Raises BrokerUnavailableError."""
         while not self._waiting:
-            self._check_alive()
+            self._channel.check()
             self._wake.clear()
             try:
-                async with asyncio.timeout(driver.WATCH_SECONDS):
+                async with asyncio.timeout(_WATCH_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
                 continue
-        self._check_alive()
+        self._channel.check()
         size = min(at_most, len(self._waiting))
         return [self._waiting.popleft() for _ in range(size)]
 
     async def ack(self, last: Delivery, *, multiple: bool) -> None:
         """Ack one delivery, or everything up to it."""
-        with driver.translated_errors():
-            async with asyncio.timeout(driver.SETUP_SECONDS):
-                await self._channel.basic_ack(last.tag, multiple=multiple)
+        async with driver.within(driver.SETUP_SECONDS):
+            await self._channel.ack(last.tag, multiple=multiple)
 
-    def _check_alive(self) -> None:
-        if self._channel.is_closed:
-            raise BrokerUnavailableError(f"the amqp channel that consumes {self._queue} was closed")
-        if self._tag not in driver.consumer_tags(self._channel):
-            raise BrokerUnavailableError(f"the broker cancelled the consumer of {self._queue}")
-
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        self._waiting.append(driver.delivery_of(message))
-        self._wake.set()
-
-    def _on_closed(self, closing: asyncio.Future[object]) -> None:
-        driver.retrieve(closing)
+    def _on_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        self._waiting.extend(deliveries)
         self._wake.set()
 
 
@@ -89,8 +75,8 @@ class BatchConsumer:
         self.ready = False
         self._handler, self._max_batch, self._prefetch = handler, max_batch, prefetch
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=False) as channel:
+    async def work(self, connection: driver.Connection) -> None:
+        async with connection.amqp_channel(confirms=False) as channel:
             intake = Intake(channel, self.name)
             await intake.start(prefetch=self._prefetch)
             self.ready = True
@@ -114,8 +100,8 @@ class RequestServer:
         self._handler, self._publisher, self._tracing = handler, publisher, tracing
         self._concurrency = concurrency
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=False) as channel:
+    async def work(self, connection: driver.Connection) -> None:
+        async with connection.amqp_channel(confirms=False) as channel:
             intake = Intake(channel, self.name)
             await intake.start(prefetch=self._concurrency * 2)
             self.ready = True

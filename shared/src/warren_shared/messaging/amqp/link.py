@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-import aio_pika
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
@@ -43,7 +42,7 @@ class Station(Protocol):
     def ready(self) -> bool:
         """Whether it is set up on the present connection."""
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
+    async def work(self, connection: driver.Connection) -> None:
         """Set up and work until cancelled. Raising means: begin again after a pause."""
 
 
@@ -54,8 +53,8 @@ class ConnectionLostError(BusError):
 class Link:
     """Connects, lets stations work, and connects again, until cancelled."""
 
-    def __init__(self, url: str, *, name: str, heartbeat: int) -> None:
-        self._url, self._name, self._heartbeat = url, name, heartbeat
+    def __init__(self, connect: driver.Connect, url: str, *, name: str, heartbeat: int) -> None:
+        self._open, self._url, self._name, self._heartbeat = connect, url, name, heartbeat
         self._stations: list[Station] = []
         self.connected = False
         self.connects = 0
@@ -81,28 +80,28 @@ class Link:
                 await self._work(connection)
             finally:
                 self.connected = False
-                await driver.close(connection)
+                await connection.close()
             _log.warning("broker_connection_lost", link=self._name)
             await _pause(_AFTER_LOSS)
 
-    async def _connect(self) -> aio_pika.abc.AbstractConnection:
+    async def _connect(self) -> driver.Connection:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(BusError),
             wait=wait_random_exponential(multiplier=0.2, max=LONGEST_PAUSE),
             before_sleep=self._report_unreachable,
         )
-        return await retrying(driver.connect, self._url, name=self._name, heartbeat=self._heartbeat)
+        return await retrying(self._open, self._url, name=self._name, heartbeat=self._heartbeat)
 
     def _report_unreachable(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         _log.warning("broker_unreachable", link=self._name, broker=driver.redact(self._url), reason=str(error))
 
-    async def _work(self, connection: aio_pika.abc.AbstractConnection) -> None:
+    async def _work(self, connection: driver.Connection) -> None:
         with suppress(ConnectionLostError):
             async with task_group() as group:
                 for station in self._stations:
                     group.create_task(_keep_working(station, connection), name=station.name)
-                await driver.wait_closed(connection)
+                await connection.wait_closed()
                 raise ConnectionLostError
 
     @property
@@ -111,14 +110,14 @@ class Link:
         return self._stations
 
 
-async def _keep_working(station: Station, connection: aio_pika.abc.AbstractConnection) -> None:
-    while not driver.is_closed(connection):
+async def _keep_working(station: Station, connection: driver.Connection) -> None:
+    while not connection.is_closed:
         try:
             await station.work(connection)
         except asyncio.CancelledError:
             driver.raise_if_cancelled()
         except BusError as error:
-            if not driver.is_closed(connection):
+            if not connection.is_closed:
                 _log.warning("station_failed", station=station.name, reason=str(error))
         except Exception:  # noqa: BLE001 - a station's bug must not end the others; it is logged whole
             _log.exception("station_crashed", station=station.name)

@@ -7,17 +7,19 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import aio_pika
 import structlog
 
 from warren_shared.messaging.amqp import driver
-from warren_shared.messaging.amqp.task_group import task_group
 from warren_shared.messaging.port import BrokerUnavailableError, BusError, Outgoing, UnsendableMessageError
 
 _log = structlog.get_logger()
 
 SEND_QUEUE: Final = 10_000
 """Messages that ``send`` holds at most; beyond that they are dropped."""
+
+_AT_ONCE: Final = 100
+WRITE_SECONDS: Final = 3600.0
+"""How long ``send``'s first message may wait for a broker that takes nothing; those behind it are bounded."""
 
 
 class ConfirmedPublisher:
@@ -33,41 +35,29 @@ class ConfirmedPublisher:
     def ready(self) -> bool:
         return self._channel is not None and not self._channel.is_closed
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=True) as channel:
+    async def work(self, connection: driver.Connection) -> None:
+        async with connection.amqp_channel(confirms=True) as channel:
             self._channel = channel
             try:
-                with driver.translated_errors():
-                    await channel.closing
+                await channel.wait_ended()
             finally:
                 self._channel = None
-            raise BrokerUnavailableError("the amqp channel was closed")
 
     async def publish(self, message: Outgoing, *, deadline: float) -> None:
         """Publish and wait for the confirm, as the port promises."""
-        channel = self._channel
-        if channel is None:
-            self.failed += 1
-            raise BrokerUnavailableError("there is no connection to the broker")
-        try:
-            with driver.translated_errors():
-                async with asyncio.timeout(deadline):
-                    await driver.publish(channel, message)
-        except BusError:
-            self.failed += 1
-            raise
-        self.published += 1
+        await self.publish_all((message,), deadline=deadline)
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         """Publish in order, keeping many unconfirmed at a time."""
-        if len(messages) == 1:
-            await self.publish(messages[0], deadline=deadline)
-            return
-        async with task_group() as group:
-            # Tasks start in the order of creation and queue at the client's first-come
-            # first-served write lock: the order on the wire is the order of the sequence.
-            for message in messages:
-                group.create_task(self.publish(message, deadline=deadline))
+        channel = self._channel
+        try:
+            if channel is None:
+                raise BrokerUnavailableError("there is no connection to the broker")
+            await channel.publish_all(messages, deadline=deadline)
+        except BusError:
+            self.failed += len(messages)
+            raise
+        self.published += len(messages)
 
 
 class Sender:
@@ -88,13 +78,12 @@ class Sender:
     def ready(self) -> bool:
         return self._channel is not None and not self._channel.is_closed
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=self._one_by_one) as channel:
-            channel.closing.add_done_callback(self._on_closed)
+    async def work(self, connection: driver.Connection) -> None:
+        async with connection.amqp_channel(confirms=self._one_by_one) as channel:
+            channel.on_ended(self._wake.set)
             self._channel = channel
             try:
-                with driver.translated_errors():
-                    await self._drain(channel)
+                await self._drain(channel)
             finally:
                 self._channel = None
                 self.dropped += len(self._waiting)
@@ -111,15 +100,19 @@ class Sender:
 
     async def _drain(self, channel: driver.AmqpChannel) -> None:
         while not channel.is_closed:
-            while self._waiting:
+            for _ in range(min(len(self._waiting), _AT_ONCE)):
                 await self._send_first(channel)
+            if self._waiting:
+                await asyncio.sleep(0)  # a driver that need not wait would keep the loop from everything else
+                continue
             self._wake.clear()
             await self._wake.wait()
-        raise BrokerUnavailableError("the amqp channel was closed")
+        channel.check()
 
     async def _send_first(self, channel: driver.AmqpChannel) -> None:
         try:
-            await driver.publish(channel, self._waiting[0])
+            send = channel.publish if self._one_by_one else channel.write
+            await send(self._waiting[0], deadline=WRITE_SECONDS)
             self.sent += 1
         except UnsendableMessageError as error:
             self.dropped += 1
@@ -128,7 +121,3 @@ class Sender:
                 self._waiting.popleft()
                 raise BrokerUnavailableError("the broker closes the amqp channel") from error
         self._waiting.popleft()
-
-    def _on_closed(self, closing: asyncio.Future[object]) -> None:
-        driver.retrieve(closing)
-        self._wake.set()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from itertools import count
 
-import aio_pika
-from aiormq.abc import DeliveredMessage
 from opentelemetry.trace import SpanKind
-from pamqp.common import FieldValue
 
 from warren_shared.messaging.amqp import driver
-from warren_shared.messaging.port import BrokerUnavailableError, DeadlineExceededError, Outgoing, Publisher
+from warren_shared.messaging.port import (
+    BrokerUnavailableError,
+    DeadlineExceededError,
+    Delivery,
+    Outgoing,
+    Publisher,
+)
 from warren_shared.observability.tracing import Tracing
 
 
@@ -35,21 +39,20 @@ class AmqpRequester:
     def ready(self) -> bool:
         return self._queue is not None
 
-    async def work(self, connection: aio_pika.abc.AbstractConnection) -> None:
-        async with driver.amqp_channel(connection, confirms=False) as channel:
+    async def work(self, connection: driver.Connection) -> None:
+        async with connection.amqp_channel(confirms=False) as channel:
             queue = f"warren.reply.{self._service}.{secrets.token_hex(8)}"
-            with driver.translated_errors():
-                async with asyncio.timeout(driver.SETUP_SECONDS):
-                    arguments: dict[str, FieldValue] = {"x-queue-type": "classic"}
-                    await channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
-                    consuming = await channel.basic_consume(queue, self._on_reply, no_ack=True)
+            async with driver.within(driver.SETUP_SECONDS):
+                await channel.declare_queue(
+                    queue, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"}
+                )
+                await channel.consume(queue, self._on_replies)
             self._queue = queue
             try:
-                await driver.wait_consumer_gone(channel, consuming.consumer_tag)
+                await channel.wait_ended()
             finally:
                 self._queue = None
                 self._fail_all()
-            raise BrokerUnavailableError("the queue of replies is gone")
 
     async def request(self, exchange: str, routing_key: str, body: bytes, *, deadline: float) -> bytes:
         """Ask and wait for the reply, as the port promises."""
@@ -90,10 +93,11 @@ class AmqpRequester:
         finally:
             del self._waiting[correlation_id]
 
-    async def _on_reply(self, message: DeliveredMessage) -> None:
-        reply = self._waiting.get(message.header.properties.correlation_id or "")
-        if reply is not None and not reply.done():
-            reply.set_result(message.body)
+    def _on_replies(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            reply = self._waiting.get(delivery.correlation_id or "")
+            if reply is not None and not reply.done():
+                reply.set_result(delivery.body)
 
     def _fail_all(self) -> None:
         for reply in self._waiting.values():

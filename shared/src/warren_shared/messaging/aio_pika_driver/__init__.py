@@ -1,0 +1,1 @@
+"""The bus over aio-pika: the only package that imports it."""

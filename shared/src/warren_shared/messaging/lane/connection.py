@@ -1,0 +1,307 @@
+"""A lane: one AMQP 0-9-1 connection under an asyncio.Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final, TypeVar
+
+from pamqp import base, commands, header
+
+from warren_shared.messaging.lane import encoder
+from warren_shared.messaging.lane.address import Address
+from warren_shared.messaging.lane.amqp_channel import LaneAmqpChannel
+from warren_shared.messaging.lane.decoder import Decoder, Event
+from warren_shared.messaging.lane.errors import UNEXPECTED_FRAME, ConnectionClosedError, FrameError
+from warren_shared.messaging.lane.gate import Gate, Obstacle
+from warren_shared.messaging.port import BrokerUnavailableError, BusError, DeadlineExceededError, Delivery
+
+CLOSE_SECONDS: Final = 2.0
+SETUP_SECONDS: Final = 10.0
+WRITE_BUFFER: Final = 262_144
+"""Bytes that wait for the socket before publishers are held back."""
+LARGEST_FRAME: Final = 131_072
+_FIRST_FRAME: Final = 65_536
+"""Bounds what the broker says before a size is agreed on: connection.start lists its properties."""
+_LARGEST_CHANNEL: Final = 2047
+_MISSED_HEARTBEATS: Final = 2
+_CAPABILITIES: Final = {
+    "publisher_confirms": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "authentication_failure_close": True,
+}
+
+M = TypeVar("M", bound=base.Frame)
+
+
+class LaneConnection(asyncio.Protocol):
+    """Implements warren_shared.messaging.amqp.driver.Connection."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.encoder = encoder.Encoder(LARGEST_FRAME)
+        self._decoder = Decoder(_FIRST_FRAME)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._channels: dict[int, LaneAmqpChannel] = {}
+        self._numbers = range(1, _LARGEST_CHANNEL + 1)
+        self._replies: asyncio.Queue[base.Frame] = asyncio.Queue()
+        """What the broker says on channel 0 while the connection opens or closes."""
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
+        self._flush_due = False
+        self._heartbeat = 0.0
+        self._heartbeat_timer: asyncio.TimerHandle | None = None
+        self._last_received = self._last_written = self._loop.time()
+        self._error: BusError | None = None
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is gone."""
+        return self._error is not None
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone, for whatever reason."""
+        await asyncio.shield(self._lost)
+
+    # Opening and closing
+
+    async def handshake(self, address: Address, *, name: str, heartbeat: int) -> None:
+        """Log in and open the virtual host (AMQP 0-9-1 section 2.2.4)."""
+        self._send(header.ProtocolHeader().marshal())
+        start = await self._reply(commands.Connection.Start)
+        if address.mechanism not in (start.mechanisms or "").split():
+            raise ConnectionClosedError(f"the broker offers no {address.mechanism} login")
+        self.write(encoder.method(0, _start_ok(address, name)))
+        tune = await self._reply(commands.Connection.Tune)
+        frame_max = min(tune.frame_max or LARGEST_FRAME, LARGEST_FRAME)
+        self._numbers = range(1, min(tune.channel_max or _LARGEST_CHANNEL, _LARGEST_CHANNEL) + 1)
+        self._heartbeat = float(min(heartbeat, tune.heartbeat or heartbeat))
+        self.encoder = encoder.Encoder(frame_max)
+        self._decoder.frame_max = frame_max
+        self.write(
+            encoder.method(0, commands.Connection.TuneOk(self._numbers.stop - 1, frame_max, int(self._heartbeat)))
+        )
+        self.write(encoder.method(0, commands.Connection.Open(address.vhost)))
+        await self._reply(commands.Connection.OpenOk)
+        self._beat()
+
+    async def close(self) -> None:
+        """Close the connection, giving the broker two seconds to agree."""
+        if self._error is None:
+            self.write(encoder.method(0, commands.Connection.Close(200, "", 0, 0)))
+            with suppress(BusError, TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._reply(commands.Connection.CloseOk)
+        self._fail(ConnectionClosedError("the connection was closed"))
+
+    @asynccontextmanager
+    async def amqp_channel(self, *, confirms: bool) -> AsyncIterator[LaneAmqpChannel]:
+        """Open an amqp channel for the block's time."""
+        if self._error is not None:
+            raise self._error
+        number = next((number for number in self._numbers if number not in self._channels), None)
+        if number is None:
+            raise BrokerUnavailableError("the connection has no amqp channel left")
+        channel = self._channels[number] = LaneAmqpChannel(number, self)
+        try:
+            try:
+                async with asyncio.timeout(SETUP_SECONDS):
+                    await channel.open(confirms=confirms)
+            except TimeoutError as error:
+                raise DeadlineExceededError("the broker did not answer in time") from error
+            yield channel
+        finally:
+            with suppress(BusError, TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await channel.close()
+
+    async def _reply(self, wanted: type[M]) -> M:
+        while True:
+            if self._error is not None:
+                raise self._error
+            reply = await self._replies.get()
+            if isinstance(reply, wanted):
+                return reply
+            if not isinstance(reply, _ConnectionOver):
+                raise FrameError(UNEXPECTED_FRAME, f"{reply.name} instead of {wanted.name}")
+
+    # The socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of TCP and TLS
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)  # type: ignore[union-attr]  # see above
+
+    def data_received(self, data: bytes) -> None:
+        self._last_received = self._loop.time()
+        try:
+            self._take(self._decoder.feed(data))
+        except FrameError as error:
+            self._refuse(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(ConnectionClosedError(str(exc) if exc else "the connection to the broker was lost"))
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def pause_writing(self) -> None:
+        self.gate.put(Obstacle.SOCKET)
+
+    def resume_writing(self) -> None:
+        self.gate.clear(Obstacle.SOCKET)
+
+    def write(self, frames: bytes) -> None:
+        """Have frames written at the end of this turn of the event loop, with what else comes."""
+        self._outgoing.append(frames)
+        self._outgoing_bytes += len(frames)
+        if self._outgoing_bytes > WRITE_BUFFER:
+            self._flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def released(self, number: int) -> None:
+        """See amqp_channel.Wire."""
+        self._channels.pop(number, None)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._outgoing:
+            frames, self._outgoing = b"".join(self._outgoing), []
+            self._outgoing_bytes = 0
+            self._send(frames)
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._last_written = self._loop.time()
+            self._transport.write(data)
+
+    # What arrives
+
+    def _take(self, events: list[tuple[int, Event]]) -> None:
+        batches: dict[int, list[Delivery]] = {}
+        for number, event in events:
+            if type(event) is Delivery:
+                batch = batches.get(number)
+                if batch is None:
+                    batches[number] = [event]
+                else:
+                    batch.append(event)
+                continue
+            if number in batches:
+                self._hand_over(number, batches.pop(number))
+            self._take_other(number, event)
+        for number, batch in batches.items():
+            self._hand_over(number, batch)
+
+    def _hand_over(self, number: int, batch: list[Delivery]) -> None:
+        channel = self._channels.get(number)
+        if channel is not None:
+            channel.take_deliveries(batch)
+
+    def _take_other(self, number: int, event: Event) -> None:
+        if number == 0:
+            self._take_of_connection(event)
+            return
+        channel = self._channels.get(number)
+        if channel is not None and not isinstance(event, Delivery):
+            channel.take(event)
+
+    def _take_of_connection(self, event: Event) -> None:
+        match event:
+            case commands.Connection.Close():
+                self._flush()
+                self._send(encoder.method(0, commands.Connection.CloseOk()))
+                self._fail(ConnectionClosedError(event.reply_text or "", event.reply_code or 0))
+            case commands.Connection.Blocked():
+                self.gate.put(Obstacle.ALARM)
+            case commands.Connection.Unblocked():
+                self.gate.clear(Obstacle.ALARM)
+            case base.Frame():
+                self._replies.put_nowait(event)
+            case _:
+                raise FrameError(UNEXPECTED_FRAME, "content on channel 0")
+
+    # How it ends
+
+    def _refuse(self, error: FrameError) -> None:
+        self._flush()
+        self._send(encoder.method(0, commands.Connection.Close(error.code, str(error)[:255], 0, 0)))
+        self._fail(ConnectionClosedError(f"the broker sent what is no AMQP: {error}", error.code))
+
+    def _fail(self, error: BusError) -> None:
+        if self._error is not None:
+            return
+        self._flush()
+        self._error = error
+        if self._heartbeat_timer is not None:
+            self._heartbeat_timer.cancel()
+        self.gate.fail(error)
+        for channel in tuple(self._channels.values()):
+            channel.fail(error)
+        self._replies.put_nowait(_ConnectionOver())
+        if self._transport is None:
+            self._lost.set_result(None)
+            return
+        self._transport.close()
+        self._loop.call_later(CLOSE_SECONDS, self._transport.abort)  # what cannot be flushed is given up
+
+    def _beat(self) -> None:
+        """Send a heartbeat if nothing else was sent; give up if nothing was received (section 4.2.7)."""
+        if not self._heartbeat or self._error is not None:
+            return
+        now = self._loop.time()
+        if now - self._last_received > _MISSED_HEARTBEATS * self._heartbeat:
+            transport = self._transport
+            self._fail(ConnectionClosedError("the broker sent no heartbeat"))
+            if transport is not None:
+                transport.abort()
+            return
+        if now - self._last_written >= self._heartbeat / 2:
+            self._send(encoder.HEARTBEAT)
+        self._heartbeat_timer = self._loop.call_later(self._heartbeat / 2, self._beat)
+
+
+class _ConnectionOver(base.Frame):
+    """Wakes whoever waits for a reply on a connection that is gone."""
+
+
+def _start_ok(address: Address, name: str) -> commands.Connection.StartOk:
+    properties = {
+        "product": "Warren",
+        "platform": f"Python {platform.python_version()}",
+        "connection_name": name,
+        "capabilities": dict(_CAPABILITIES),
+    }
+    return commands.Connection.StartOk(properties, address.mechanism, address.response, "en_US")  # type: ignore[arg-type]
+
+
+async def connect(url: str, *, name: str, heartbeat: int) -> LaneConnection:
+    """Open a connection. Raises BrokerUnavailableError or DeadlineExceededError."""
+    try:
+        address = Address.of(url)
+        async with asyncio.timeout(SETUP_SECONDS):
+            return await _connect(address, name=name, heartbeat=heartbeat)
+    except TimeoutError as error:
+        raise DeadlineExceededError("the broker did not answer in time") from error
+    except (OSError, ValueError, FrameError) as error:
+        raise BrokerUnavailableError(str(error) or type(error).__name__) from error
+
+
+async def _connect(address: Address, *, name: str, heartbeat: int) -> LaneConnection:
+    context = await asyncio.to_thread(address.tls_context) if address.tls else None
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        LaneConnection, address.host, address.port, ssl=context, server_hostname=address.host if context else None
+    )
+    try:
+        await connection.handshake(address, name=name, heartbeat=heartbeat)
+    except BaseException:
+        connection._fail(ConnectionClosedError("the connection could not be opened"))  # noqa: SLF001 - its maker
+        raise
+    return connection
