@@ -88,14 +88,6 @@ class TestSlowReader:
                 reading.cancel()
             assert gateway.channels.num_subscribers("live:a") == 1
 
-    async def test_that_sends_commands_and_reads_no_replies(self) -> None:
-        limits = ConnectionLimits(write_buffer=65_536, close_timeout=0.1)
-        async with running_gateway(limits=limits) as gateway:
-            commands = masked(lines(*({"id": number, "rpc": {}} for number in range(1, 1500))))
-            async with raw_client(gateway, handshake() + masked(lines(CONNECT)) + commands * 200):
-                await until(lambda: gateway.counters.disconnects[3008] == 1)
-                await until(lambda: not gateway.connections)
-
     async def test_while_connecting_is_held_back_within_the_same_bound(self) -> None:
         limits = ConnectionLimits(write_buffer=100_000, close_timeout=1)
         async with running_gateway(limits=limits) as gateway:

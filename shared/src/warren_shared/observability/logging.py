@@ -50,7 +50,16 @@ def configure_logging(service: str, *, level: str, log_format: Literal["json", "
     # aiohttp reports every malformed request with a traceback: a flood for whoever wants one.
     for silent in ("aiormq.connection", "aio_pika.robust_connection", "aiormq.channel", "aiohttp.server"):
         logging.getLogger(silent).setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").addFilter(is_news)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Leave out asyncio's warning of each further write to a socket whose peer is gone.
+
+    Peers go at any time; until the transport says so, in a later turn of the loop, writes are no mistake.
+    """
+    return record.msg != "socket.send() raised exception."
 
 
 def _console_renderer() -> structlog.dev.ConsoleRenderer:

@@ -58,7 +58,7 @@ class Link(Protocol):
         """Cut the connection at once."""
 
     def resume(self) -> None:
-        """Go on handing over messages: the connection is ready again."""
+        """Go on, in the next turn of the event loop: commands may be taken again."""
 
 
 def _drop(_packed: bytes) -> None:
@@ -110,21 +110,43 @@ class Connection:
         self._feed(Opened(traceparent))
 
     @property
+    def behind(self) -> bool:
+        """Whether commands of the message in hand are still to be taken."""
+        return self._commands is not None
+
+    @property
     def ready(self) -> bool:
         """Whether a message may be received now; when it may again, the link's ``resume`` is called."""
         return self._commands is None and self._session.accepting
 
+    @property
+    def takes(self) -> bool:
+        """Whether ``take`` would take something now; when it would again, the link's ``resume`` is called."""
+        return self._commands is not None and self._session.accepting
+
     def receive(self, message: bytes) -> None:
-        """Take a client's message. Must be ``ready``."""
+        """Have a client's message in hand, to ``take`` its commands. Must be ``ready``."""
         self._commands = self._within.codec.decode(message)
-        self._take_commands()
+
+    def take(self, at_most: int) -> int:
+        """Take commands of the message in hand, in order and as far as they may be taken now; their
+        replies leave together. Return how many, never more than ``at_most``.
+        """
+        if self._commands is None:
+            return 0
+        self._outbox = []
+        taken = 0
+        while taken < at_most and self._commands is not None and self._session.accepting:
+            self._take_command(self._commands)
+            taken += 1
+        self._flush()
+        return taken
 
     def feed(self, event: Event) -> None:
         """Take anything else that happened, unless the connection is over."""
         if not self._session.closed:
             self._feed(event)
-            self._take_commands()
-            if self.ready:
+            if self._session.accepting:
                 self._link.resume()
 
     def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
@@ -176,15 +198,6 @@ class Connection:
                     # The client would wait for ever. What else was to be done is undone by the close.
                     self._feed(CloseRequested(Disconnects.INTERNAL))
                     return
-
-    def _take_commands(self) -> None:
-        """Feed what commands wait and may be taken; their replies leave together."""
-        if self._commands is None or self._outbox is not None:
-            return
-        self._outbox = []
-        while self._commands is not None and self._session.accepting:
-            self._take_command(self._commands)
-        self._flush()
 
     def _take_command(self, commands: Iterator[Command]) -> None:
         try:

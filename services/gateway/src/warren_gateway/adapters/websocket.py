@@ -14,27 +14,47 @@ from warren_gateway.domain.events import CloseRequested
 from warren_shared.contracts.codes import Disconnect
 
 _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
+_WORK_A_TURN: Final = 64
+"""Frames and commands of one connection handled in one turn of the event loop: one or two milliseconds.
+One read brings 256 KiB, which may be 40,000 frames or 14,000 commands; everybody else would wait for them."""
 
 
 class WebSocketLink(asyncio.Protocol):
     """Takes the transport over from the HTTP server and runs one connection on it.
 
     Everything is written to the transport directly. It calls ``pause_writing`` when more waits than
-    the limit given to it: that is the bound of the connection's buffer.
+    the limit given to it: that is the bound of the connection's buffer. What came is worked off in
+    turns of the event loop, a bounded part in each, and the socket is not read meanwhile.
     """
 
-    __slots__ = ("_closing", "_connection", "_paused", "_reader", "_transport", "_waiting", "write")
+    __slots__ = (
+        "_call_soon",
+        "_closing",
+        "_connection",
+        "_due",
+        "_paused",
+        "_pong",
+        "_reader",
+        "_transport",
+        "_waiting",
+        "write",
+    )
 
     def __init__(self, client: str, transport: asyncio.Transport, message_limit: int, connections: Connections) -> None:
         self.write: Callable[[bytes], None] = transport.write
-        self._transport = transport
+        self._transport, self._call_soon = transport, connections.call_soon
         self._reader: FrameReader | None = FrameReader(message_limit)
         """None when what the client sends cannot be understood any more."""
         self._closing = False
         """Whether this side has sent its close frame."""
+        self._due = False
+        """Whether a turn is under way, or will be."""
         self._paused = False
-        """Whether the socket is not read because a message waits."""
+        """Whether the socket is not read, because something that came waits."""
         self._waiting: bytes | None = None
+        """A message that the connection has not received yet."""
+        self._pong: bytes | None = None
+        """What the latest ping of this turn is to be answered with."""
         transport.set_write_buffer_limits(high=connections.limits.write_buffer)
         self._connection = Connection(client, JSON_FRAMING, self, connections)
 
@@ -48,12 +68,15 @@ class WebSocketLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._reader is not None:
             self._reader.feed(data)
-            self._hand_over(self._reader)
+            if not self._due:
+                self._due = True
+                self._turn()
 
     def eof_received(self) -> None:
         self._connection.leaving()
 
     def connection_lost(self, _exc: Exception | None) -> None:
+        self._reader = self._waiting = None
         self._connection.lost()
 
     def pause_writing(self) -> None:
@@ -67,8 +90,7 @@ class WebSocketLink(asyncio.Protocol):
         self.write(close_frame(disconnect.code, disconnect.reason))
         self._waiting = None
         if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+            self._turn_soon()
         if self._reader is None and self._transport.can_write_eof():
             # The client's own close frame will not be recognised. The end of the stream makes it go;
             # closing the socket on unread bytes would take the close frame back (a TCP reset).
@@ -78,24 +100,61 @@ class WebSocketLink(asyncio.Protocol):
         self._transport.abort()
 
     def resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            waiting, self._waiting = self._waiting, None
-            if waiting is not None:
-                self._connection.receive(waiting)
-            if self._reader is not None:
-                self._hand_over(self._reader)
-            if not self._paused:
-                self._transport.resume_reading()
+        if self._waiting is not None or self._connection.behind:
+            self._turn_soon()
 
-    def _hand_over(self, reader: FrameReader) -> None:
-        """Hand over messages while the connection takes them; then stop reading the socket."""
+    def _turn_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Work off a bounded part of what came."""
+        more = False
         try:
-            while self._waiting is None and (found := reader.next()) is not None:
-                self._take(*found)
+            if self._reader is not None:
+                more = self._work(self._reader)
         except FrameError as error:
             self._reader = None
             self._connection.feed(CloseRequested(Disconnect(error.code, error.reason)))
+        except Exception:
+            self._transport.abort()  # as asyncio does where a protocol's mistake reaches it; else nobody would go on
+            raise
+        self._answer_ping()
+        self._due = False
+        if more:
+            self._turn_soon()
+        self._read(wanted=not more and self._waiting is None)
+
+    def _work(self, reader: FrameReader) -> bool:
+        """Return whether there may be more to do in the next turn."""
+        left = _WORK_A_TURN
+        while left > 0 and not self._transport.is_closing():
+            left -= self._connection.take(left)
+            if self._waiting is not None:
+                if not self._connection.ready:
+                    return self._connection.takes
+                message, self._waiting = self._waiting, None
+                self._connection.receive(message)
+            elif (found := reader.next()) is None:
+                return self._connection.takes
+            else:
+                self._take(*found)
+            left -= 1
+        return not self._transport.is_closing()
+
+    def _read(self, *, wanted: bool) -> None:
+        if wanted and self._paused:
+            self._transport.resume_reading()
+        elif not wanted and not self._paused:
+            self._transport.pause_reading()
+        self._paused = not wanted
+
+    def _answer_ping(self) -> None:
+        """Answer the latest ping only, which is enough (RFC 6455 section 5.5.3)."""
+        pong, self._pong = self._pong, None
+        if pong is not None and not self._closing and not self._transport.is_closing():
+            self.write(frame(Opcode.PONG, pong))
 
     def _take(self, opcode: int, payload: bytes) -> None:
         if opcode == Opcode.CLOSE:
@@ -103,16 +162,9 @@ class WebSocketLink(asyncio.Protocol):
         elif self._closing:
             pass
         elif opcode in _MESSAGES:
-            self._take_message(payload)
+            self._waiting = payload
         elif opcode == Opcode.PING:
-            self.write(frame(Opcode.PONG, payload))
-
-    def _take_message(self, message: bytes) -> None:
-        if self._connection.ready:
-            self._connection.receive(message)
-        else:
-            self._waiting, self._paused = message, True
-            self._transport.pause_reading()
+            self._pong = payload
 
     def _take_close(self, payload: bytes) -> None:
         """Finish the closing handshake (RFC 6455 section 5.5.1): the server then closes the socket."""
