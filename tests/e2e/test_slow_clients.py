@@ -11,6 +11,7 @@ import pytest
 from clients.backend import Backend
 from clients.bystander import Bystander
 from clients.party import Clients
+from clients.raw import RawClient
 from clients.sdk import connected, subscribed
 from eventually import eventually
 from staging.suite import Suite
@@ -49,6 +50,12 @@ async def deaf_client(url: str, token: str, channel: str) -> socket.socket:
     return deaf
 
 
+async def stored(client: RawClient, channel: str, count: int) -> bool:
+    """Return whether so much of a channel can be read."""
+    reply: int = (await client.call(history={"channel": channel}))["history"]["offset"]
+    return reply >= count
+
+
 async def test_a_client_that_never_reads_is_closed_with_3008_while_all_others_get_everything(
     suite: Suite, clients: Clients, bystander: Bystander, unique: str
 ) -> None:
@@ -74,6 +81,45 @@ async def test_a_client_that_never_reads_is_closed_with_3008_while_all_others_ge
             await eventually(lambda: len(suite.logs(GATEWAY, "client_disconnected")) > before)
 
     assert bystander.client.log.all("disconnected") == []
+
+
+async def test_a_client_that_reads_fast_survives_a_burst_of_large_publications(suite: Suite, unique: str) -> None:
+    channel, count, data = f"live:{unique}", 100, "x" * 60_000
+    async with (
+        RawClient.open(suite.gateway_urls[0]) as alice,
+        RawClient.open(suite.gateway_urls[0]) as bob,
+        Backend.connected(suite.backend_url) as backend,
+    ):
+        for client in (alice, bob):
+            await client.connect(suite.token("reader"))
+            await client.subscribe(channel)
+        await asyncio.gather(*(backend.publish(channel, data) for _ in range(count)))
+        for client in (alice, bob):
+            assert len(await client.publications(channel, count, deadline=30)) == count
+
+
+@pytest.mark.parametrize(("count", "recovered"), [(50, True), (100, False)])
+async def test_who_missed_megabytes_recovers_them_or_is_told_and_stays(
+    suite: Suite, unique: str, count: int, recovered: bool
+) -> None:
+    """Three megabytes may be recovered by default, six may not; the connection's buffer is one."""
+    channel, data = f"chat:{unique}", "x" * 60_000
+    async with (
+        RawClient.open(suite.gateway_urls[0]) as alice,
+        Backend.connected(suite.backend_url) as backend,
+    ):
+        await alice.connect(suite.token("reader"))
+        since = (await alice.subscribe(channel))["epoch"]
+        await alice.call(unsubscribe={"channel": channel})
+        for number in range(count):
+            await backend.publish(channel, data, message_id=f"{unique}-{number}")
+        await eventually(lambda: stored(alice, channel, count))
+        reply = await alice.subscribe(channel, recover=True, epoch=since)
+        assert reply["was_recovering"]
+        assert reply.get("recovered", False) is recovered
+        assert len(reply.get("publications", ())) == (count if recovered else 0)
+        await backend.publish(channel, "and on")
+        assert await alice.publications(channel) == ["and on"]
 
 
 async def test_a_client_that_stops_reading_in_the_midst_of_a_handshake_harms_nobody(

@@ -59,6 +59,7 @@ class Client:
         self.frames: list[bytes] = []
         self.replies: list[Subscribed | ErrorCode] = []
         self.ended: list[tuple[str, Unsubscribe]] = []
+        self.room = 1_000_000
 
     def write(self, packed: bytes) -> None:
         self.frames.append(packed)

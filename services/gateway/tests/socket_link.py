@@ -18,7 +18,7 @@ from warren_gateway.domain.rules import SessionRules
 from warren_gateway.socket_metrics import SocketCounters
 from warren_shared.runtime.clock import SystemClock
 
-from .bus_fakes import Turns
+from .bus_fakes import ManualClock, Turns
 from .socket_fakes import NAMESPACES, FakeChannels, FakeServices
 
 
@@ -111,6 +111,11 @@ class Links:
 
     def __init__(self, connections: Connections, channels: FakeChannels, services: FakeServices, turns: Turns) -> None:
         self.connections, self.channels, self.services, self.turns = connections, channels, services, turns
+        self.clock = ManualClock()
+        self.looks = Turns()
+        connections.call_soon = turns.defer  # type: ignore[assignment]  # a loop whose turns the test takes
+        connections.call_later = lambda _, look: self.looks.defer(look)  # type: ignore[assignment,misc]  # likewise
+        connections.monotonic = self.clock.monotonic
 
     def open(self, name: str = "c", *, transport: Transport | None = None) -> tuple[WebSocketLink, Transport]:
         transport = transport or Transport()
@@ -150,7 +155,6 @@ async def links(*, limits: ConnectionLimits | None = None, rules: dict[str, Any]
             limits or ConnectionLimits(),
             clock.monotonic,
         )
-        connections.call_soon = turns.defer  # type: ignore[assignment]  # a loop whose turns the test takes
         yield Links(connections, channels, services, turns)
 
 

@@ -28,7 +28,7 @@ class Sdk:
     """A client that remembers where it is, as the SDKs do, and finds every mistake."""
 
     def __init__(self, name: str, truth: dict[tuple[str, int], Any]) -> None:
-        self.client, self.framing = name, Lines()
+        self.client, self.framing, self.room = name, Lines(), 1_000_000
         self._truth = truth
         self.state = "unsubscribed"
         self.position: Position | None = None

@@ -263,3 +263,22 @@ async def test_a_position_that_no_stream_can_have_is_not_recovered() -> None:
         for client in clients:
             await w.subscribe(client, "chat:a", Position("E1", 2**64 - 1))
             assert client.reply == Subscribed(Position("E1", 1), was_recovering=True)
+
+
+@pytest.mark.parametrize("followed", [False, True])
+async def test_who_missed_more_bytes_than_there_is_room_for_is_not_recovered_and_told_so(followed: bool) -> None:
+    async with world() as w:
+        if followed:
+            await w.subscribe(Client("other"), "chat:a")
+        await publish(w, 5)
+        two = len(b'{"data":4,"offset":4,"time":7}') * 2
+        enough, short, none = Client("enough"), Client("short"), Client("none")
+        enough.room, short.room, none.room = two, two - 1, -1
+        for client in (enough, short):
+            await w.subscribe(client, "chat:a", Position("E1", 3))
+        await w.subscribe(none, "chat:a", Position("E1", 5))
+        assert offsets(enough.reply.publications) == [4, 5]
+        assert short.reply == Subscribed(Position("E1", 5), was_recovering=True)
+        assert none.reply.recovered, "who missed nothing needs no room"
+        await w.publish("chat:a", 6)
+        assert enough.data == short.data == [6]

@@ -292,3 +292,21 @@ def test_everyone_is_written_what_was_published_while_it_was_subscribed(
     assert all(client.data == expected for client, expected in present.values())
     assert all(client.data == expected[: len(client.data)] for client, expected in gone)
     assert all(line.pending == 0 and not line.passes for line in lines)
+
+
+def test_a_turn_writes_so_much_to_one_recipient_that_its_socket_can_be_sent_to_in_between() -> None:
+    rig = Rig(batch_bytes=200, turn_bytes=500)
+    lines = [rig.line("a:0"), rig.line("a:1")]
+    client = Client("c", rig.framing)
+    for line in lines:
+        rig.rejoin(line, client)
+        for number in range(20):
+            rig.publish(line, f"{number}" + "x" * 100)
+    rig.publish(lines[0], "y" * 2000)
+    written = []
+    while rig.turns.waiting:
+        before = sum(map(len, client.frames))
+        rig.turns.turn()
+        written.append(sum(map(len, client.frames)) - before)
+    assert len(client.data) == 41
+    assert sorted(written)[-2] <= 500 < max(written), "only what is larger by itself is written at once"

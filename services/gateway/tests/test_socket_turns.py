@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from warren_gateway.adapters.connections import ConnectionLimits
 from warren_gateway.adapters.frames import Opcode
 
 from .socket_link import links, pings, text
@@ -104,9 +103,9 @@ async def test_a_client_lost_between_two_turns_is_forgotten() -> None:
 
 
 async def test_a_client_that_sends_commands_and_reads_no_replies_is_closed() -> None:
-    async with links(limits=ConnectionLimits(write_buffer=65_536)) as gateway:
+    async with links() as gateway:
         link, transport = await gateway.let_in()
-        transport.takes = 0
+        transport.takes, transport.waiting = 0, transport.high - 100_000
         commands = text(*(f'{{"id":{number},"ping":{{}}}}' for number in range(2, MUCH)))
         for _ in range(5):
             link.data_received(commands)

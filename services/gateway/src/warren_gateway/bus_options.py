@@ -26,6 +26,8 @@ class BusSideOptions:
     fanout_slice: int = 250
     """Recipients written to in one turn of the event loop: some milliseconds. Between turns the inbox is
     read, so that what comes meanwhile is packed into the next write."""
+    fanout_turn_bytes: int = 524_288
+    """Written to one recipient in one turn of the event loop, unless one publication is larger."""
     fanout_batch_bytes: int = 65_536
     """Publications of one channel that are written together."""
     fanout_pending_bytes: int = 8_388_608

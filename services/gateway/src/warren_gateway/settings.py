@@ -60,7 +60,15 @@ class GatewaySettings(ServiceSettings):
     write_buffer_limit: int = Field(
         1_048_576,
         ge=65_536,
-        description="Bytes that may wait for a client that reads slowly; then it is closed with 3008.",
+        description="Bytes that may wait for a client that reads slowly, and one largest publication; "
+        "then it is closed with 3008.",
+    )
+    reply_buffer_limit: int = Field(
+        4_194_304,
+        ge=1_048_576,
+        le=268_435_456,
+        description="Bytes of recovered publications and of history that may wait for a client besides, for 30 s; "
+        "who missed more is not recovered. Not less than a page of history.",
     )
     command_concurrency: int = Field(
         128,

@@ -33,7 +33,7 @@ async def socket_side(
         channels,
         Asking(services, context.tasks, context.clock),
         counters,
-        ConnectionLimits(settings.write_buffer_limit, settings.close_timeout),
+        _limits(settings),
         context.clock.monotonic,
     )
     server = HttpServer(_door(settings), connections, new_id)
@@ -72,6 +72,14 @@ def _rules(context: Context, settings: GatewaySettings, identity: GatewayIdentit
         channel_max_length=settings.channel_max_length,
         command_concurrency=settings.command_concurrency,
         history_limit=settings.history_max_publication_limit,
+    )
+
+
+def _limits(settings: GatewaySettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        write_buffer=settings.write_buffer_limit,
+        replies=settings.reply_buffer_limit,
+        close_timeout=settings.close_timeout,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol, assert_never
 
@@ -51,6 +51,17 @@ class Link(Protocol):
         ``overflowed``.
         """
 
+    def reply(self, packed: bytes) -> None:
+        """Take framed replies to the client's own commands. They may be larger than the buffer."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes the socket has not taken yet."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether a large reply is still on its way; what was written later is behind it."""
+
     def close(self, disconnect: Disconnect) -> None:
         """Tell the client why, and expect it to go."""
 
@@ -72,6 +83,17 @@ class _Gone:
     def write(self) -> Callable[[bytes], None]:
         return _drop
 
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    @property
+    def draining(self) -> bool:
+        return False
+
+    def reply(self, packed: bytes) -> None:
+        pass
+
     def close(self, disconnect: Disconnect) -> None:
         pass
 
@@ -88,7 +110,19 @@ _GONE: Final = _Gone()
 class Connection:
     """Between a session and its link. A Subscriber of the gateway's ports."""
 
-    __slots__ = ("_commands", "_held", "_link", "_outbox", "_session", "_slot", "_within", "client", "framing", "write")
+    __slots__ = (
+        "_commands",
+        "_held",
+        "_link",
+        "_outbox",
+        "_promised",
+        "_session",
+        "_slot",
+        "_within",
+        "client",
+        "framing",
+        "write",
+    )
 
     def __init__(self, client: str, framing: Framing, link: Link, within: Connections) -> None:
         self.client, self.framing = client, framing
@@ -102,12 +136,19 @@ class Connection:
         """What the fan-out wrote before the connect reply."""
         self._outbox: list[bytes] | None = None
         """Replies that will be framed together; None where each is written at once."""
+        self._promised = 0
+        """Bytes of recovered publications in replies that are not written yet."""
         self._slot = UNSCHEDULED
 
     def open(self, traceparent: str | None) -> None:
         """Begin; to be called once, first."""
         self._within.add(self)
         self._feed(Opened(traceparent))
+
+    @property
+    def room(self) -> int:
+        """Bytes of recovered publications that the reply to a subscribe may bring now."""
+        return self._within.limits.replies - self._promised - self._link.waiting
 
     @property
     def behind(self) -> bool:
@@ -167,7 +208,7 @@ class Connection:
             self._within.counters.cut += 1
             self.cut()
         else:
-            self.feed(TimeElapsed())
+            self.feed(TimeElapsed(draining=self._link.draining))
 
     def cut(self) -> None:
         """End the connection without a word."""
@@ -233,6 +274,8 @@ class Connection:
                 assert_never(effect)
 
     def _answered(self, channel: str, answer: Subscribed | ErrorCode) -> None:
+        if isinstance(answer, Subscribed):
+            self._promised += sum(map(len, answer.publications))
         self.feed(SubscribeAnswered(channel, answer))
 
     def _send(self, reply: Reply) -> None:
@@ -243,7 +286,7 @@ class Connection:
         if self._outbox is not None:
             self._outbox.append(encoded)
         else:
-            self._link.write(self.framing.pack((encoded,)))
+            self._reply((encoded,))
         if isinstance(reply, ConnectReply):
             self._let_through()
 
@@ -264,7 +307,7 @@ class Connection:
         if self._held is None:
             self._held = bytearray()
         self._held += packed
-        if len(self._held) > self._within.limits.write_buffer:
+        if len(self._held) > self._within.limits.high_water:
             self._held = None
             self.overflowed()
 
@@ -275,7 +318,11 @@ class Connection:
     def _flush_outbox(self) -> None:
         if self._outbox:
             replies, self._outbox = self._outbox, []
-            self._link.write(self.framing.pack(replies))
+            self._reply(replies)
+
+    def _reply(self, replies: Sequence[bytes]) -> None:
+        self._promised = 0
+        self._link.reply(self.framing.pack(replies))
 
     def _close(self, disconnect: Disconnect) -> None:
         self._flush_outbox()

@@ -19,6 +19,7 @@ from warren_gateway.domain.timers import TimerWheel
 from warren_gateway.ports import Channels
 from warren_gateway.socket_metrics import SocketCounters
 from warren_shared.contracts.codes import Disconnects
+from warren_shared.contracts.publication import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from warren_gateway.adapters.connection import Connection
@@ -29,6 +30,9 @@ _SHUTDOWN_SLICE: Final = 0.05
 """Seconds between two batches of clients that are sent away."""
 _CUT_SECONDS: Final = 1.0
 """How long shutdown waits for connections that were cut."""
+_LARGEST_PUSH: Final = MAX_PAYLOAD_BYTES + 131_072
+"""A publication of the largest size with tags and info, and with it all that the fan-out writes to one
+connection in a turn of the event loop. The socket takes nothing of it before the turn ends."""
 _log = structlog.get_logger()
 
 
@@ -37,9 +41,19 @@ class ConnectionLimits:
     """Bounds of one connection."""
 
     write_buffer: int = 1_048_576
-    """Bytes that may wait for a client that does not read."""
+    """Bytes that may wait for a client that does not read, besides what the present turn of the loop writes."""
+    replies: int = 4_194_304
+    """Bytes of large replies, which the client itself asked for, that may wait besides."""
+    reply_timeout: float = 30.0
+    """Seconds a client has to read a large reply. Not longer, because an SDK that hears of nothing for
+    a ping interval and ten seconds, 35 by default, gives the connection up."""
     close_timeout: float = 3.0
     """Seconds a client has to answer a close."""
+
+    @property
+    def high_water(self) -> int:
+        """The transport's mark: a client for whom more waits is too slow."""
+        return self.write_buffer + _LARGEST_PUSH
 
 
 class Connections:
@@ -58,7 +72,8 @@ class Connections:
         self.counters, self.limits, self.monotonic = counters, limits, monotonic
         self.codec = JsonCodec()
         self.log = ClientLog(monotonic)
-        self.call_soon = asyncio.get_running_loop().call_soon
+        loop = asyncio.get_running_loop()
+        self.call_soon, self.call_later = loop.call_soon, loop.call_later
         self.wheel: TimerWheel[Connection] = TimerWheel(_TICK, monotonic())
         self._open: set[Connection] = set()
         self._all_closed = asyncio.Event()

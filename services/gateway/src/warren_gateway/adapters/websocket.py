@@ -17,21 +17,31 @@ _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
 _WORK_A_TURN: Final = 64
 """Frames and commands of one connection handled in one turn of the event loop: one or two milliseconds.
 One read brings 256 KiB, which may be 40,000 frames or 14,000 commands; everybody else would wait for them."""
+_LARGE: Final = 65_536
+"""A reply of more bytes does not count as slowness of the client that asked for it."""
+_LOOK: Final = 0.5
+"""Seconds between two looks at how much of a large reply has left."""
 
 
 class WebSocketLink(asyncio.Protocol):
     """Takes the transport over from the HTTP server and runs one connection on it.
 
     Everything is written to the transport directly. It calls ``pause_writing`` when more waits than
-    the limit given to it: that is the bound of the connection's buffer. What came is worked off in
+    the mark given to it: that is the bound of the connection's buffer. A large reply raises the mark
+    until it has left, so that what is pushed behind it has the same room as ever. What came is worked off in
     turns of the event loop, a bounded part in each, and the socket is not read meanwhile.
     """
 
     __slots__ = (
+        "_call_later",
         "_call_soon",
         "_closing",
         "_connection",
+        "_drain_until",
         "_due",
+        "_high",
+        "_limits",
+        "_monotonic",
         "_paused",
         "_pong",
         "_reader",
@@ -55,7 +65,15 @@ class WebSocketLink(asyncio.Protocol):
         """A message that the connection has not received yet."""
         self._pong: bytes | None = None
         """What the latest ping of this turn is to be answered with."""
-        transport.set_write_buffer_limits(high=connections.limits.write_buffer)
+        self._limits, self._call_later, self._monotonic = (
+            connections.limits,
+            connections.call_later,
+            connections.monotonic,
+        )
+        self._high = self._limits.high_water
+        self._drain_until: float | None = None
+        """When a large reply must have left; None while there is none."""
+        transport.set_write_buffer_limits(high=self._high)
         self._connection = Connection(client, JSON_FRAMING, self, connections)
 
     def open(self, early: bytes, traceparent: str | None) -> None:
@@ -84,6 +102,48 @@ class WebSocketLink(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Nobody waits for this: a connection whose buffer was full is being closed."""
+
+    @property
+    def waiting(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def draining(self) -> bool:
+        return self._drain_until is not None
+
+    def reply(self, packed: bytes) -> None:
+        if len(packed) > _LARGE and not self._closing:
+            waiting = self.waiting + len(packed)
+            if waiting > self._limits.high_water + self._limits.replies:
+                self._connection.overflowed()
+                return
+            self._raise_high_water(waiting + self._limits.high_water)
+        self.write(packed)
+
+    def _raise_high_water(self, high: int) -> None:
+        if self._drain_until is None:
+            self._call_later(_LOOK, self._look)
+        self._drain_until = self._monotonic() + self._limits.reply_timeout
+        self._set_high_water(max(self._high, high))
+
+    def _look(self) -> None:
+        """See how much of a large reply has left; what has, is not to make room for pushes."""
+        waiting = self.waiting
+        if self._transport.is_closing() or self._drain_until is None:
+            return
+        if waiting <= self._limits.write_buffer:
+            self._drain_until = None
+            self._set_high_water(self._limits.high_water)
+        elif self._monotonic() >= self._drain_until:
+            self._connection.overflowed()
+        else:
+            self._set_high_water(min(self._high, waiting + self._limits.high_water))
+            self._call_later(_LOOK, self._look)
+
+    def _set_high_water(self, high: int) -> None:
+        if high != self._high:
+            self._high = high
+            self._transport.set_write_buffer_limits(high=high)
 
     def close(self, disconnect: Disconnect) -> None:
         self._closing = True

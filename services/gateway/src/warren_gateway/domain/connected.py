@@ -79,8 +79,8 @@ class Connected:
             case RefreshAnswered(number, answer, ttl):
                 self._outstanding -= 1
                 return self._refreshed(number, answer, ttl, now)
-            case TimeElapsed():
-                return self._time_elapsed(now)
+            case TimeElapsed(draining):
+                return self._time_elapsed(draining=draining, now=now)
             case GarbageReceived():
                 return self._close(Disconnects.BAD_REQUEST)
             case CloseRequested(disconnect):
@@ -181,7 +181,9 @@ class Connected:
         reply = RefreshReply(number, identity.client, self._rules.version, whole_seconds(ttl))
         return self, [Send(reply), *self.wake()]
 
-    def _time_elapsed(self, now: float) -> Step:
+    def _time_elapsed(self, *, draining: bool, now: float) -> Step:
+        if draining:
+            self._keepalive.wait_on(self._rules, now)
         overdue = self._keepalive.overdue(now)
         if overdue is not None:
             return self._close(overdue)

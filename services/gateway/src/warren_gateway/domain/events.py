@@ -78,6 +78,9 @@ class SubscriptionEnded:
 class TimeElapsed:
     """The time a WakeAt effect asked for has come, or is past."""
 
+    draining: bool = False
+    """Whether a large reply is still on its way to the client, and a ping may be behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CloseRequested:

@@ -69,6 +69,13 @@ class Line:
         """Bytes of pushes that wait."""
         self.queued = False
 
+    @property
+    def next_size(self) -> int:
+        """Bytes of what will be written next, to each of its recipients."""
+        if self.passes:
+            return self.passes[0].size
+        return 0 if self.gathering is None else self.gathering.size
+
 
 class Gathering:
     """Pushes that will be written together."""
@@ -183,7 +190,9 @@ class Fanout:
 
     ``defer`` calls something in the next loop turn, ``monotonic`` tells the time in seconds.
     ``slice_size`` bounds the recipients of a turn, ``batch_bytes`` what is packed together,
-    ``pending_bytes`` what may wait on one channel.
+    ``pending_bytes`` what may wait on one channel. ``turn_bytes`` bounds what a turn writes to any one
+    recipient, unless a single pass is larger: sockets are sent to between turns, and a client is not
+    to be taken for slow because of what came all at once.
     """
 
     def __init__(
@@ -195,9 +204,11 @@ class Fanout:
         slice_size: int = 1000,
         batch_bytes: int = 65_536,
         pending_bytes: int = 8_388_608,
+        turn_bytes: int = 524_288,
     ) -> None:
         self._defer, self._monotonic, self._observer = defer, monotonic, observer
         self._slice_size, self._batch_bytes, self._pending_bytes = slice_size, batch_bytes, pending_bytes
+        self._turn_bytes = turn_bytes
         self._lines: deque[Line] = deque()
         self._scheduled = False
 
@@ -255,9 +266,12 @@ class Fanout:
             self._defer(self._turn)
 
     def _turn(self) -> None:
-        budget = self._slice_size
+        budget, written = self._slice_size, 0
         try:
             while self._lines and budget > 0:
+                written += self._lines[0].next_size
+                if budget < self._slice_size and written > self._turn_bytes:
+                    break
                 # At least 1, so that a turn over many channels nobody listens to ends as well.
                 budget -= max(1, self._serve(self._lines.popleft(), budget))
         finally:

@@ -36,6 +36,11 @@ class Keepalive:
         self._pong_due = NEVER
         return awaited
 
+    def wait_on(self, rules: SessionRules, now: float) -> None:
+        """Give an awaited answer its whole time from now on: the client may not have seen the ping yet."""
+        if self._pong_due != NEVER:
+            self._pong_due = now + rules.pong_timeout
+
     def overdue(self, now: float) -> Disconnect | None:
         """Return why the connection must end now, None if it need not."""
         if now >= self._expires_at:

@@ -26,6 +26,12 @@ class Subscriber(Protocol):
     def framing(self) -> Framing:
         """How bytes for this connection are framed."""
 
+    @property
+    def room(self) -> int:
+        """Bytes of recovered publications that the reply to a subscribe may bring now. Who missed
+        more is not recovered, and told so.
+        """
+
     def write(self, packed: bytes) -> None:
         """Hand bytes to the transport: never blocks, never raises, in order. A connection that
         does not keep up is closed with 3008 by the time its bounded buffer is full. Not to be called

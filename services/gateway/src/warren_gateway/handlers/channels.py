@@ -72,6 +72,7 @@ class LocalChannels:
             slice_size=options.fanout_slice,
             batch_bytes=options.fanout_batch_bytes,
             pending_bytes=options.fanout_pending_bytes,
+            turn_bytes=options.fanout_turn_bytes,
         )
         self._urgent = ReadPool(read_page, spawn, concurrency=options.subscribe_concurrency)
         self._patient = ReadPool(

@@ -142,15 +142,18 @@ class DurableEntry(Entry):
             return Subscribed(position)
         match judge(since, self.stream.position, self.window, self._limit):
             case Recovery.RECOVERED:
-                return self._recovered(since)
+                return self._recovered(since, waiter.subscriber.room) or Subscribed(position, was_recovering=True)
             case Recovery.UNKNOWN if not waiter.answered:
                 return None
         return Subscribed(position, was_recovering=True)
 
-    def _recovered(self, since: Position) -> Subscribed:
+    def _recovered(self, since: Position, room: int) -> Subscribed | None:
+        """Return None if what was missed is more bytes than there is room for."""
         publications: Sequence[bytes] = ()
         if since.offset < self.stream.offset and self.window is not None:
             publications = self.window.after(since.offset)
+        if publications and sum(map(len, publications)) > room:
+            return None
         # The client counts up from where it was, through the publications it is given.
         position = Position(self.stream.epoch, since.offset)
         return Subscribed(position, was_recovering=True, recovered=True, publications=publications)
