@@ -13,6 +13,34 @@ def test_json_of_any_kind_fits_a_json_namespace(data: bytes) -> None:
     check_payload(data, "json")
 
 
+@pytest.mark.parametrize("data", [rb'"\ud83d"', rb'{"\uDE00":"\ud83d\ud83d\ude00"}', b'"' + rb"\udc00" * 1000 + b'"'])
+def test_a_string_that_was_cut_within_a_pair_of_surrogates_is_json(data: bytes) -> None:
+    """As JSON.stringify writes it; RFC 8259 section 8.2."""
+    check_payload(data, "json")
+
+
+@pytest.mark.parametrize("data", [rb'"\ud83"', rb'"\ud83d', rb"\ud83d", b'"\xed\xa0\xbd"', rb'["\ud83d"'])
+def test_half_a_surrogate_elsewhere_or_in_other_ways_is_not(data: bytes) -> None:
+    with pytest.raises(ContractError, match="no JSON"):
+        check_payload(data, "json")
+
+
+@pytest.mark.parametrize("nest", [(b"[", b"]"), (b'{"]":', b"}")])
+def test_payloads_are_nested_within_what_every_sdk_can_parse(nest: tuple[bytes, bytes]) -> None:
+    begin, end = nest
+    check_payload(begin * 512 + b'"[[["' + end * 512, "json")
+    check_payload(b"[" + (b"[[" + b'"\\"[[",' * 100 + b"0]],") * 600 + b"0]", "json")
+    for levels in (513, 900, 5000):
+        with pytest.raises(ContractError, match=r"nested deeper than 512|no JSON"):
+            check_payload(begin * levels + b"0" + end * levels, "json")
+
+
+@pytest.mark.parametrize("data", [b"1e999", b"-1e999", b"1" * 400])
+def test_numbers_beyond_a_double_are_refused(data: bytes) -> None:
+    with pytest.raises(ContractError, match="no JSON"):
+        check_payload(data, "json")
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"NaN", b"'x'", b"\xff", b'{"a":1}}'])
 def test_what_is_no_json_does_not(data: bytes) -> None:
     with pytest.raises(ContractError, match="no JSON"):

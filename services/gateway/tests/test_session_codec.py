@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from warren_gateway.domain import replies
-from warren_gateway.domain.commands import Command, PublishCommand, Request
+from warren_gateway.domain.commands import TOO_DEEP, Command, PublishCommand, Request
 from warren_gateway.domain.protocol import JsonCodec, UndecodableError
 from warren_gateway.domain.requests import Subscribed
 from warren_shared.contracts.codes import Errors, Unsubscribes
@@ -40,6 +40,10 @@ def data_of(frame: bytes) -> bytes:
         b'"\\u00e9\\/"',
         '"é"'.encode(),
         b"1e999",
+        rb'"\ud83d"',
+        rb'"\uDE00\ud83d"',
+        rb'{"\ud83d":["\ud83d\ude00\udbff", "\\ud83d", "\ue000"]}',
+        rb'"\\\ud83d"',
         b"-0.0",
         b"null",
         b"[]",
@@ -61,6 +65,38 @@ json_values = st.recursive(
 def test_any_json_payload_is_kept_byte_for_byte(value: object, indent: int | None) -> None:
     payload = json.dumps(value, indent=indent, ensure_ascii=True).replace("\n", " ").encode()
     assert data_of(b'{"publish":{"data":%b,"channel":"c"},"id":7}' % payload) == payload
+
+
+@given(st.text(st.sampled_from('\ud83d\ude00\ue000\\u"a'), min_size=1), st.sampled_from(["data", "x"]))
+def test_any_string_of_json_stringify_is_kept_byte_for_byte(text: str, other: str) -> None:
+    payload = json.dumps([text, {text: "\\ud83d"}]).encode()
+    if other == "data":
+        assert data_of(b'{"id":1,"publish":{"channel":"c","data":%b}}' % payload) == payload
+    else:
+        assert data_of(b'{"id":1,"publish":{"channel":"c","x":%b,"data":[1]}}' % payload) == b"[1]"
+
+
+@pytest.mark.parametrize(
+    "template", ['{"id":7,"publish":{"data":%b,"channel":"c"}}', '{"publish":{"channel":"c","data":%b},"id":7}']
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 20_000 + b"]" * 20_000,
+        b'{"a":' * 9_000 + b'"]\\"}"' + b"}" * 9_000,
+        b"[1," + b"[" * 5_000 + b"]" * 5_000 + b"," + b"[" * 5_000 + b"]" * 5_000 + b"]",
+    ],
+)
+def test_data_nested_too_deep_to_be_decoded_is_a_publish_that_can_be_refused(data: bytes, template: str) -> None:
+    (command,) = codec.decode(template.encode() % data)
+    assert command == Command(7, PublishCommand("c", TOO_DEEP))
+
+
+def test_what_is_nested_deep_where_nobody_looks_does_no_harm() -> None:
+    deep = b"[" * 20_000 + b"]" * 20_000
+    assert requests(b'{"id":1,"unsubscribe":{"channel":"a","x":%b}}' % deep) == requests(
+        b'{"id":1,"unsubscribe":{"channel":"a"}}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,8 +121,12 @@ def test_any_json_payload_is_kept_byte_for_byte(value: object, indent: int | Non
         b'{"id":1,"publish":{"channel":"a","data":{"a":}}}',
         b'{"id":1,"publish":{"channel":"a","data":tru}}',
         b'{"id":1,"publish":{"channel":"a","data":"\xff"}}',
-        b'{"id":1,"publish":{"channel":"a","data":"\\ud800"}}',
-        b'{"id":1,"publish":{"channel":"a","data":%b}}' % (b"[" * 20_000 + b"]" * 20_000),
+        b'{"id":1,"publish":{"channel":"a","data":%b}}' % (b"[" * 20_000),
+        b'{"id":1,"publish":{"channel":"a","data":%b"\\ud800}}' % (b"[" * 2_000),
+        b'{"id":1,"publish":{"channel":"a","data":"\\ud800}}',
+        b'{"id":1,"publish":{"channel":"a","data":"\\ud800"}',
+        b'{"id":1,"publish":{"channel":"a","x":"\\ud800","data":"\\ud801"}}',
+        b'{"id":1,"publish":{"channel":"a","data":\\ud800}}',
         b'\xff\xfe{"id":1}',
         b'{"id":1,"connect":{}',
     ],

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-import orjson
-
 from warren_shared.contracts.envelope import ContractError
+from warren_shared.contracts.json_text import deeper_than, parse_json
 
 MAX_PAYLOAD_BYTES: Final = 1_048_576
 """A larger publication is dead-lettered: it would not fit a client's message limit."""
+
+MAX_PAYLOAD_DEPTH: Final = 512
+"""A deeper one is dead-lettered: Python's parser gives up at about 900, and with it a subscriber's whole message."""
 
 MAX_MESSAGE_ID_BYTES: Final = 255
 MAX_TAGS: Final = 32
@@ -79,9 +81,11 @@ def check_payload(data: bytes, data_format: str) -> None:
     if data_format == "binary":
         return
     try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ContractError(f"payload is no JSON: {error}") from error
+        document = parse_json(data)
+    except ContractError as error:
+        raise ContractError(f"payload is {error}") from error
+    if deeper_than(data, MAX_PAYLOAD_DEPTH):
+        raise ContractError(f"payload is nested deeper than {MAX_PAYLOAD_DEPTH} levels")
     if data_format == "json_object" and not isinstance(document, dict):
         raise ContractError("payload is no JSON object")
 

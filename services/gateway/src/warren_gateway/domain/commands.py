@@ -69,8 +69,12 @@ class UnsubscribeCommand(msgspec.Struct, frozen=True, gc=False):
     channel: str | None = None
 
 
+TOO_DEEP: Final = b"["
+"""Stands for data nested deeper than can be decoded. It is no JSON, so it is refused as any such data is."""
+
+
 class PublishCommand(msgspec.Struct, frozen=True, gc=False):
-    """Publish to a channel; ``data`` is the very bytes the client sent."""
+    """Publish to a channel; ``data`` is the very bytes the client sent, or TOO_DEEP."""
 
     channel: str | None = None
     data: bytes = b""

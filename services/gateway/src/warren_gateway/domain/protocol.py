@@ -14,6 +14,7 @@ import orjson
 
 from warren_gateway.domain import commands, replies
 from warren_gateway.domain.encoding import client_info, stored_publication
+from warren_gateway.domain.odd_payloads import StoodIn, shallow, with_stand_ins
 from warren_gateway.domain.replies import Reply, SubscribeResult
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.presence import Member
@@ -80,10 +81,7 @@ class JsonCodec:
             raise UnencodableError(f"{type(error).__name__}: {error}") from error
 
     def _command(self, line: bytes) -> commands.Command:
-        try:
-            envelope = _decode(line)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise UndecodableError("line is no command") from error
+        envelope = _envelope(line)
         number = envelope.id or 0
         for name in _REQUESTS:
             request = getattr(envelope, name)
@@ -92,6 +90,42 @@ class JsonCodec:
                     request = commands.PublishCommand(request.channel, bytes(request.data))
                 return commands.Command(number, request)
         return commands.Command(number, None)
+
+
+def _envelope(line: bytes) -> _Command:
+    try:
+        return _decode(line)
+    except RecursionError:
+        return _too_deep(line)
+    except msgspec.MsgspecError as error:
+        stood_in = with_stand_ins(line)
+        if stood_in is None:
+            raise UndecodableError("line is no command") from error
+    return _with_lone_surrogates(stood_in)
+
+
+def _with_lone_surrogates(stood_in: StoodIn) -> _Command:
+    envelope = _decode_or_refuse(stood_in.line)
+    if envelope.publish is not None:
+        data = stood_in.restored(bytes(envelope.publish.data))
+        if data is None:
+            raise UndecodableError("line has lone surrogates within the payload and elsewhere")
+        envelope.publish.data = msgspec.Raw(data)
+    return envelope
+
+
+def _too_deep(line: bytes) -> _Command:
+    envelope = _decode_or_refuse(shallow(line))
+    if envelope.publish is not None:
+        envelope.publish.data = msgspec.Raw(commands.TOO_DEEP)
+    return envelope
+
+
+def _decode_or_refuse(line: bytes) -> _Command:
+    try:
+        return _decode(line)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UndecodableError("line is no command") from error
 
 
 def _reply(number: int, method: str, result: dict[str, Any]) -> bytes:
