@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from warren_gateway.domain.effects import AskHistory, AskPresence, AskPresenceStats, AskPublish, AskRefresh
-from warren_gateway.domain.events import Answered, Opened, RefreshAnswered, TimeElapsed
+from warren_gateway.domain.events import Answered, Opened, RefreshAnswered, SubscribeAnswered, TimeElapsed
 from warren_gateway.domain.requests import Published, Subscribed
 from warren_shared.contracts.auth import Admitted, Grant, GrantScope, Operation, RefreshRequest, Refused
 from warren_shared.contracts.codes import ErrorCode, Errors
@@ -90,6 +90,14 @@ class TestPublish:
 
     def test_without_data_is_a_bad_request(self) -> None:
         assert closed_with(connected().say({"id": 2, "publish": {"channel": "live:a"}})) == 3501
+
+    def test_data_nested_too_deep_is_an_error_of_that_publish_alone(self) -> None:
+        talk = connected()
+        for levels in (513, 20_000):
+            effects = talk.say('{"id":2,"publish":{"channel":"live:a","data":%s}}' % ("[" * levels + "]" * levels))
+            assert error_of(effects) == 107
+        effects = talk.say(r'{"id":3,"publish":{"channel":"live:a","data":{"cut":"\ud83d"}}}')
+        assert only(effects, AskPublish).publication.data == rb'{"cut":"\ud83d"}'
 
     @pytest.mark.parametrize(("data", "code"), [({"a": 1}, None), ([1], 107), (1, 107), ("{}", 107), (None, 107)])
     def test_must_be_an_object_where_the_namespace_wants_one(self, data: Any, code: int | None) -> None:
@@ -241,6 +249,26 @@ class TestRefresh:
         effects = talk.say({"id": 2, "refresh": {"token": "new"}})
         assert only(effects, AskRefresh).request == RefreshRequest(client=CLIENT, user="alice", token="new")
         return talk
+
+    def test_while_one_is_in_work_others_are_refused_and_auth_is_not_asked(self) -> None:
+        talk = self.refreshing()
+        effects = talk.say(*({"id": number, "refresh": {"token": "bad"}} for number in range(3, 6)))
+        assert [(reply["id"], reply["error"]["code"]) for reply in sent(effects)] == [(3, 111), (4, 111), (5, 111)]
+        assert not [effect for effect in effects if isinstance(effect, AskRefresh)]
+        talk.feed(RefreshAnswered(2, Errors.INTERNAL))
+        assert only(talk.say({"id": 6, "refresh": {"token": "new"}}), AskRefresh)
+
+    def test_a_client_that_left_a_server_side_channel_is_prolonged_by_a_token_that_names_it(self) -> None:
+        admitted = ALICE.model_copy(update={"channels": ("live:a", "live:b")})
+        talk = Talk()
+        talk.connect(admitted, ttl=60.0)
+        for channel in admitted.channels:
+            talk.feed(SubscribeAnswered(channel, Subscribed()))
+        talk.say({"id": 2, "unsubscribe": {"channel": "live:a"}}, {"id": 3, "refresh": {"token": "new"}})
+        assert "refresh" in sent(talk.feed(RefreshAnswered(3, admitted, 600)))[0]
+        talk.say({"id": 4, "refresh": {"token": "newer"}})
+        fewer = ALICE.model_copy(update={"channels": ("live:b",)})
+        assert closed_with(talk.feed(RefreshAnswered(4, fewer, 600))) == 3010
 
     def test_prolongs_the_connection(self) -> None:
         talk = self.refreshing()

@@ -78,6 +78,7 @@ class Connected:
                 return self._ended(channel, reason)
             case RefreshAnswered(number, answer, ttl):
                 self._outstanding -= 1
+                self._operations.refreshing = False
                 return self._refreshed(number, answer, ttl, now)
             case TimeElapsed(draining):
                 return self._time_elapsed(draining=draining, now=now)
@@ -170,8 +171,7 @@ class Connected:
         operations = self._operations
         if ttl is not None and ttl <= 0:
             return self._close(Disconnects.EXPIRED)
-        by_server = {channel for channel, is_by_server in operations.subscriptions.items() if is_by_server}
-        if by_server != set(admitted.channels):
+        if operations.named != set(admitted.channels):
             # The new token names other channels: connecting anew is how the client gets them right.
             return self._close(Disconnects.INSUFFICIENT_STATE)
         identity = operations.identity

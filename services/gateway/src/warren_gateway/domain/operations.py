@@ -53,7 +53,7 @@ _DELTA_TYPES = frozenset({"", "fossil"})
 class Operations:
     """One connected client: what it may do, and what it is subscribed to."""
 
-    __slots__ = ("_rules", "_traceparent", "identity", "pending", "permissions", "subscriptions")
+    __slots__ = ("_rules", "_traceparent", "identity", "named", "pending", "permissions", "refreshing", "subscriptions")
 
     def __init__(
         self,
@@ -67,6 +67,10 @@ class Operations:
         self.identity, self.permissions = identity, permissions
         self.subscriptions = subscriptions
         """By channel; True for those the server made."""
+        self.named = frozenset(subscriptions)
+        """The channels the connection's token names, whether or not the client has left them meanwhile."""
+        self.refreshing = False
+        """Whether auth is being asked about a new token."""
         self.pending: dict[str, PendingSubscription] = {}
         """Subscriptions that were started and are not answered yet, by channel."""
 
@@ -173,6 +177,9 @@ class Operations:
     def _refresh(self, number: int, token: str) -> Outcome:
         if not token:
             return Disconnects.BAD_REQUEST
+        if self.refreshing:
+            return Errors.TOO_MANY_REQUESTS
+        self.refreshing = True
         identity = self.identity
         return [AskRefresh(number, RefreshRequest(client=identity.client, user=identity.user, token=token))]
 
