@@ -109,12 +109,26 @@ async def test_presence_is_asked_only_when_it_was_told_the_channels_changes(stat
         await told.wait()
 
     made = services(bus, reported=reported)
-    asking = asyncio.create_task(made.presence_stats("chat:a") if stats else made.presence("chat:a"))
+    asking = asyncio.ensure_future(made.presence_stats("chat:a") if stats else made.presence("chat:a"))
     await settle()
     assert (channels, bus.requests) == (["chat:a"], [])
     told.set()
     await asyncio.wait_for(asking, timeout=5)
     assert len(bus.requests) == 1
+
+
+async def test_presence_is_asked_as_of_the_call_and_not_of_the_await() -> None:
+    """Commands of a frame are handled in order: what follows a question does not show in its answer."""
+    told: list[str] = []
+
+    def reported(channel: str) -> Awaitable[None]:
+        told.append(channel)
+        return at_once(channel)
+
+    made = services(Bus(Members(), Stats()), reported=reported)
+    asked = [made.presence("chat:a"), made.presence_stats("chat:b")]
+    assert told == ["chat:a", "chat:b"]
+    await asyncio.gather(*asked)
 
 
 async def test_presence_that_is_not_told_in_time_is_not_asked() -> None:

@@ -242,7 +242,7 @@ async def test_who_asks_waits_until_the_channels_changes_are_confirmed_and_for_n
         rig.publisher.confirming = confirming
         rig.join("a", "1")
         await settle()
-        asking = asyncio.create_task(rig.reporter.reported("a"))
+        asking = asyncio.ensure_future(rig.reporter.reported("a"))
         await asyncio.wait_for(rig.reporter.reported("b"), timeout=5)
         await settle()
         assert not asking.done()
@@ -257,7 +257,7 @@ async def test_who_asks_waits_for_changes_that_were_lost_to_be_reported_whole_an
         rig.publisher.fails = True
         rig.join("a", "1")
         await settle()
-        asking, impatient = (asyncio.create_task(rig.reporter.reported("a")) for _ in range(2))
+        asking, impatient = (asyncio.ensure_future(rig.reporter.reported("a")) for _ in range(2))
         await settle()
         impatient.cancel()
         await settle()
@@ -267,3 +267,19 @@ async def test_who_asks_waits_for_changes_that_were_lost_to_be_reported_whole_an
         await rig.pauses.pass_all()
         await asyncio.wait_for(asking, timeout=5)
         assert [type(each) for each in rig.reports] == [Snapshot]
+
+
+async def test_who_asked_before_a_change_does_not_wait_for_it() -> None:
+    async with running() as rig:
+        rig.join("a", "1")
+        await settle()
+        asking = rig.reporter.reported("a")
+        gate = asyncio.Event()
+
+        async def confirming() -> None:
+            await gate.wait()
+
+        rig.publisher.confirming = confirming
+        rig.reporter.left("a", "1", announce=False)
+        await settle()
+        await asyncio.wait_for(asking, timeout=5)

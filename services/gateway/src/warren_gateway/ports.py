@@ -7,7 +7,7 @@ how the other works.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from warren_gateway.domain.requests import Publish, Subscribe, Subscribed
@@ -76,11 +76,13 @@ class Services(Protocol):
     async def publish(self, publication: Publish) -> None:
         """Publish and wait for the confirm. Calls of one task keep their order."""
 
-    async def presence(self, channel: str) -> Members:
-        """Who is in a channel. Raises RequestFailedError."""
+    def presence(self, channel: str) -> Awaitable[Members]:
+        """Who is in a channel. Raises RequestFailedError. The answer waits for what this gateway
+        reported of the channel before the call, and not for what it reports before the await.
+        """
 
-    async def presence_stats(self, channel: str) -> Stats:
-        """How many are in a channel. Raises RequestFailedError."""
+    def presence_stats(self, channel: str) -> Awaitable[Stats]:
+        """How many are in a channel. Otherwise as ``presence``."""
 
     async def history(self, request: ReadRequest) -> Page:
         """Read a stream. Raises RequestFailedError."""

@@ -22,6 +22,8 @@ from warren_gateway.domain.requests import Publish, Published
 from warren_gateway.ports import RequestFailedError, Services, ServiceUnavailableError
 from warren_shared.contracts.auth import Admitted, Refused
 from warren_shared.contracts.codes import ErrorCode, Errors
+from warren_shared.contracts.history import Page
+from warren_shared.contracts.presence import Members, Stats
 from warren_shared.runtime.clock import Clock
 
 _log = structlog.get_logger()
@@ -37,34 +39,41 @@ class Asking:
 
     def ask(self, ask: Ask, answer: Callable[[Event], None]) -> None:
         """Ask, and call ``answer`` once, in a later loop turn."""
-        self._tasks.create_task(self._ask(ask, answer))
+        self._tasks.create_task(self._ask(self._put(ask), answer))
 
-    async def _ask(self, ask: Ask, answer: Callable[[Event], None]) -> None:
-        event = await self._event(ask)
+    async def _ask(self, question: Awaitable[Event], answer: Callable[[Event], None]) -> None:
+        event = await question
         try:
             answer(event)
         except Exception:  # noqa: BLE001 - a mistake here must not end the task group, and with it the gateway
             _log.exception("answer_not_taken", answer=type(event).__name__)
 
-    async def _event(self, ask: Ask) -> Event:
+    def _put(self, ask: Ask) -> Awaitable[Event]:
+        """Put the question at once: commands behind it in the same frame come after it."""
         services = self._services
         match ask:
             case AskConnect(request):
-                answer = await _attempt(services.connect(request))
-                return ConnectAnswered(answer, self._ttl(answer))
+                return self._connect(services.connect(request))
             case AskRefresh(number, refresh):
-                answer = await _attempt(services.refresh(refresh))
-                return RefreshAnswered(number, answer, self._ttl(answer))
+                return self._refresh(number, services.refresh(refresh))
             case AskPublish(number, publication):
-                return Answered(number, await _attempt(self._publish(publication)))
+                return _answered(number, self._publish(publication))
             case AskPresence(number, channel):
-                return Answered(number, await _attempt(services.presence(channel)))
+                return _answered(number, services.presence(channel))
             case AskPresenceStats(number, channel):
-                return Answered(number, await _attempt(services.presence_stats(channel)))
+                return _answered(number, services.presence_stats(channel))
             case AskHistory(number, read):
-                return Answered(number, await _attempt(services.history(read)))
+                return _answered(number, services.history(read))
             case _:
                 assert_never(ask)
+
+    async def _connect(self, question: Awaitable[Admitted | Refused]) -> Event:
+        answer = await _attempt(question)
+        return ConnectAnswered(answer, self._ttl(answer))
+
+    async def _refresh(self, number: int, question: Awaitable[Admitted | Refused]) -> Event:
+        answer = await _attempt(question)
+        return RefreshAnswered(number, answer, self._ttl(answer))
 
     async def _publish(self, publication: Publish) -> Published:
         await self._services.publish(publication)
@@ -74,6 +83,10 @@ class Asking:
         if not isinstance(answer, Admitted) or answer.expire_at is None:
             return None
         return answer.expire_at - self._clock.now()
+
+
+async def _answered(number: int, question: Awaitable[Published | Members | Stats | Page]) -> Event:
+    return Answered(number, await _attempt(question))
 
 
 async def _attempt(question: Awaitable[T]) -> T | ErrorCode:

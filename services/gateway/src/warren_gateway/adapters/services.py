@@ -39,8 +39,8 @@ class CallBus(Requester, Protocol):
 class BusServices:
     """Implements the Services port.
 
-    ``reported`` waits until presence was told all that this gateway knows of a channel: a question
-    takes another amqp channel than the reports, and must not overtake them.
+    ``reported``, awaited, waits until presence was told all that this gateway knew of a channel when
+    it was called: a question takes another amqp channel than the reports, and must not overtake them.
     """
 
     def __init__(
@@ -68,15 +68,13 @@ class BusServices:
         with self._outcomes.counting(Method.PUBLISH):
             await self._publish_traced(publication)
 
-    async def presence(self, channel: str) -> Members:
+    def presence(self, channel: str) -> Awaitable[Members]:
         """See the port."""
-        with self._outcomes.counting(Method.PRESENCE):
-            return await self._ask_presence(Query(channel=channel), Members)
+        return self._presence(Method.PRESENCE, Query(channel=channel), Members)
 
-    async def presence_stats(self, channel: str) -> Stats:
+    def presence_stats(self, channel: str) -> Awaitable[Stats]:
         """See the port."""
-        with self._outcomes.counting(Method.PRESENCE_STATS):
-            return await self._ask_presence(Query(channel=channel, stats=True), Stats)
+        return self._presence(Method.PRESENCE_STATS, Query(channel=channel, stats=True), Stats)
 
     async def history(self, request: ReadRequest) -> Page:
         """See the port."""
@@ -119,12 +117,20 @@ class BusServices:
                 return reply
             raise ServiceUnavailableError(f"auth could not decide: {reply}")
 
-    async def _ask_presence(self, query: Query, reply: type[AnyReply]) -> AnyReply:
+    def _presence(self, method: Method, query: Query, reply: type[AnyReply]) -> Awaitable[AnyReply]:
+        # What was to be reported is noted now, at the command's place in its frame.
+        return self._count(method, self._ask_presence(query, reply, self._reported(query.channel)))
+
+    async def _count(self, method: Method, asked: Awaitable[AnyReply]) -> AnyReply:
+        with self._outcomes.counting(method):
+            return await asked
+
+    async def _ask_presence(self, query: Query, reply: type[AnyReply], reported: Awaitable[None]) -> AnyReply:
         now = asyncio.get_running_loop().time
         ends = now() + self._options.presence_deadline
         try:
             async with asyncio.timeout_at(ends):
-                await self._reported(query.channel)
+                await reported
         except TimeoutError as error:
             raise DeadlineExceededError("presence was not told of the last changes in time") from error
         # Under the channel's key the question goes the way of its joins and leaves, behind them.

@@ -102,11 +102,13 @@ class PresenceReporter:
         self._outbox.report_all()
         self._wake()
 
-    async def reported(self, channel: str) -> None:
-        """Wait until all changes of a channel that were told until now are confirmed; without a
-        deadline of its own, and not at all if they are.
+    def reported(self, channel: str) -> Awaitable[None]:
+        """Return what waits until all changes of a channel that were told until now are confirmed;
+        without a deadline of its own, and not at all if they are.
         """
-        mark = self._outbox.mark(channel)
+        return self._until_reported(channel, self._outbox.mark(channel))
+
+    async def _until_reported(self, channel: str, mark: int) -> None:
         if self._outbox.reported(channel, mark):
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
