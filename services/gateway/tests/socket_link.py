@@ -117,16 +117,16 @@ class Links:
         connections.call_later = lambda _, look: self.looks.defer(look)  # type: ignore[assignment,misc]  # likewise
         connections.monotonic = self.clock.monotonic
 
-    def open(self, name: str = "c", *, transport: Transport | None = None) -> tuple[WebSocketLink, Transport]:
-        transport = transport or Transport()
-        link = WebSocketLink(name, transport, 65_536, self.connections)
+    def open(self, name: str = "c", *, frame_pings: bool = False) -> tuple[WebSocketLink, Transport]:
+        transport = Transport()
+        link = WebSocketLink(name, transport, 65_536, self.connections, frame_pings=frame_pings)
         transport.link = link
         link.open(b"", None)
         return link, transport
 
-    async def let_in(self, name: str = "c") -> tuple[WebSocketLink, Transport]:
+    async def let_in(self, name: str = "c", *, frame_pings: bool = False) -> tuple[WebSocketLink, Transport]:
         """Open a link whose client has its connect reply."""
-        link, transport = self.open(name)
+        link, transport = self.open(name, frame_pings=frame_pings)
         link.data_received(text('{"id":1,"connect":{}}'))
         await self.until(lambda: bool(transport.written))
         self.turns.run()

@@ -139,6 +139,15 @@ class TestTime:
             assert await frame_of(socket) == [{}]
             assert await close_code(socket) == 3012
 
+    async def test_client_that_asks_for_websockets_own_pings_in_the_url_gets_those(self) -> None:
+        rules = {"ping_interval": 0.4, "pong_timeout": 0.2}
+        async with running_gateway(rules=rules) as gateway:
+            asking = handshake().replace(b" HTTP/1.1", b"?cf_ws_frame_ping_pong=true HTTP/1.1", 1)
+            async with raw_client(gateway, asking + masked(lines(CONNECT))) as reader:
+                await reader.readuntil(b"}}")
+                assert await reader.readexactly(2) == b"\x89\x00"
+                await until(lambda: gateway.counters.disconnects[3012] == 1)
+
     async def test_client_that_answers_is_pinged_again(self) -> None:
         rules = {"ping_interval": 0.4, "pong_timeout": 0.2}
         async with running_gateway(rules=rules) as gateway, let_in(gateway) as socket:

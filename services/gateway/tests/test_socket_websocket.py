@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 
 from .socket_client import CONNECT, frame_of, handshake, let_in, lines, masked, raw_client, until
 from .socket_fakes import RunningGateway, loopback, running_gateway
+from .socket_link import links, text
 
 
 @pytest.fixture
@@ -68,6 +69,72 @@ class TestWebSocket:
             await reader.readuntil(b'"node"')
             assert len(asyncio.all_tasks()) == tasks
             assert len(gateway.connections) == 1
+
+
+class TestPingsOfWebSocketsOwn:
+    async def test_are_not_announced_and_keep_a_client_that_answers_them(self) -> None:
+        async with links() as gateway:
+            link, transport = await gateway.let_in(frame_pings=True)
+            assert not {"ping", "pong"} & transport.messages[0]["connect"].keys()
+            (connection,) = gateway.connections._open
+            for number in range(1, 4):
+                gateway.clock.time += 25
+                connection.wake()
+                assert len(transport.frames(Opcode.PING)) == number
+                link.data_received(Frame(Opcode.PONG, b"").serialize(mask=True))
+            assert len(transport.messages) == 1, "nor is it pinged in the client protocol"
+            gateway.clock.time += 25
+            connection.wake()
+            gateway.clock.time += 8
+            connection.wake()
+            assert transport.close_code == 3012
+
+    async def test_a_pong_nobody_waits_for_is_no_mistake(self) -> None:
+        async with links() as gateway:
+            link, transport = await gateway.let_in(frame_pings=True)
+            link.data_received(Frame(Opcode.PONG, b"x").serialize(mask=True) * 2)
+            assert transport.close_code is None
+
+    async def test_a_pong_of_websockets_does_not_stand_for_one_of_the_client_protocol(self) -> None:
+        async with links() as gateway:
+            link, transport = await gateway.let_in()
+            (connection,) = gateway.connections._open
+            gateway.clock.time += 25
+            connection.wake()
+            assert transport.messages[-1] == {}
+            link.data_received(Frame(Opcode.PONG, b"").serialize(mask=True))
+            gateway.clock.time += 8
+            connection.wake()
+            assert transport.close_code == 3012
+
+
+class TestClosing:
+    @pytest.mark.parametrize("code", [1000, 1001, 1003, 1011, 1014, 3000, 3500, 4999])
+    async def test_a_code_that_may_be_sent_is_echoed(self, code: int) -> None:
+        assert await answer_to_close(code.to_bytes(2, "big") + b"bye") == code
+
+    @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535])
+    async def test_one_that_may_not_is_a_protocol_error(self, code: int) -> None:
+        assert await answer_to_close(code.to_bytes(2, "big")) == 1002
+
+    @pytest.mark.parametrize(("payload", "code"), [(b"", None), (b"\x03", 1002), (b"\x03\xe8\xff", 1007)])
+    async def test_no_code_half_a_code_and_a_broken_reason(self, payload: bytes, code: int | None) -> None:
+        assert await answer_to_close(payload) == code
+
+    async def test_whatever_answers_our_own_close_ends_the_connection(self) -> None:
+        async with links() as gateway:
+            link, transport = await gateway.let_in()
+            link.data_received(text("garbage") + Frame(Opcode.CLOSE, (1005).to_bytes(2)).serialize(mask=True))
+            assert (transport.close_code, transport.closing) == (3501, True)
+
+
+async def answer_to_close(payload: bytes) -> int | None:
+    """Return the code a client's close is answered with."""
+    async with links() as gateway:
+        link, transport = await gateway.let_in()
+        link.data_received(b"\x88" + bytes([0x80 | len(payload)]) + bytes(4) + payload)
+        (answer,) = transport.frames(Opcode.CLOSE)
+        return int.from_bytes(answer[:2], "big") if answer else None
 
 
 class TestHandshake:

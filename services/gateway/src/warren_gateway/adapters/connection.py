@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, Protocol, assert_never
+from typing import assert_never
 
 from warren_gateway.adapters.connections import Connections
+from warren_gateway.adapters.link import GONE, Link, drop
 from warren_gateway.domain.commands import Command, method_of
 from warren_gateway.domain.effects import (
     AskConnect,
@@ -18,6 +19,7 @@ from warren_gateway.domain.effects import (
     Close,
     Effect,
     EndSubscription,
+    PingTransport,
     Send,
     StartSubscription,
     WakeAt,
@@ -42,71 +44,6 @@ from warren_gateway.ports import Framing
 from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Unsubscribe
 
 
-class Link(Protocol):
-    """The transport under a connection."""
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        """Take framed bytes, without waiting; a buffer that grows too long is the connection's
-        ``overflowed``.
-        """
-
-    def reply(self, packed: bytes) -> None:
-        """Take framed replies to the client's own commands. They may be larger than the buffer."""
-
-    @property
-    def waiting(self) -> int:
-        """Bytes the socket has not taken yet."""
-
-    @property
-    def draining(self) -> bool:
-        """Whether a large reply is still on its way; what was written later is behind it."""
-
-    def close(self, disconnect: Disconnect) -> None:
-        """Tell the client why, and expect it to go."""
-
-    def abort(self) -> None:
-        """Cut the connection at once."""
-
-    def resume(self) -> None:
-        """Go on, in the next turn of the event loop: commands may be taken again."""
-
-
-def _drop(_packed: bytes) -> None:
-    """Take the place of a write to a connection that is over."""
-
-
-class _Gone:
-    """The link of a connection whose transport is gone."""
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        return _drop
-
-    @property
-    def waiting(self) -> int:
-        return 0
-
-    @property
-    def draining(self) -> bool:
-        return False
-
-    def reply(self, packed: bytes) -> None:
-        pass
-
-    def close(self, disconnect: Disconnect) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-    def resume(self) -> None:
-        pass
-
-
-_GONE: Final = _Gone()
-
-
 class Connection:
     """Between a session and its link. A Subscriber of the gateway's ports."""
 
@@ -124,12 +61,12 @@ class Connection:
         "write",
     )
 
-    def __init__(self, client: str, framing: Framing, link: Link, within: Connections) -> None:
+    def __init__(self, client: str, framing: Framing, link: Link, within: Connections, *, frame_pings: bool) -> None:
         self.client, self.framing = client, framing
         self.write: Callable[[bytes], None] = self._hold
         """The transport's own write from the connect reply on, so that a delivery costs no call here."""
         self._link, self._within = link, within
-        self._session = Session(client, within.rules)
+        self._session = Session(client, within.rules_of_frame_pings if frame_pings else within.rules)
         self._commands: Iterator[Command] | None = None
         """What is left of a message whose commands cannot all be taken yet."""
         self._held: bytearray | None = None
@@ -198,7 +135,7 @@ class Connection:
         """Too much waits to be read by the client. Closes in the next loop turn, not in the midst
         of a pass of the fan-out, which called this by writing.
         """
-        self.write = _drop
+        self.write = drop
         self._within.call_soon(partial(self.feed, CloseRequested(Disconnects.SLOW)))
 
     def wake(self) -> None:
@@ -216,7 +153,7 @@ class Connection:
 
     def leaving(self) -> None:
         """The client goes. What is still to be written has a deadline."""
-        self.write = _drop
+        self.write = drop
         if not self._session.closed:
             self._feed(TransportClosed())
             self._give_time_to_close()
@@ -225,7 +162,7 @@ class Connection:
         """The transport is gone."""
         self.leaving()
         self._commands = self._held = None
-        self._link = _GONE  # no cycle is left for the garbage collector to find
+        self._link = GONE  # no cycle is left for the garbage collector to find
         self._unschedule()
         self._within.remove(self)
 
@@ -257,6 +194,8 @@ class Connection:
         match effect:
             case Send(reply):
                 self._send(reply)
+            case PingTransport():
+                self._link.ping()
             case StartSubscription(request):
                 # A subscription that failed at once may have closed the session meanwhile.
                 if not self._session.closed:
@@ -301,7 +240,7 @@ class Connection:
     def _hold(self, packed: bytes) -> None:
         """Write, or hold back what would reach the client before its connect reply."""
         if not self._session.connecting:
-            if self.write is not _drop:
+            if self.write is not drop:
                 self._link.write(packed)
             return
         if self._held is None:
@@ -326,7 +265,7 @@ class Connection:
 
     def _close(self, disconnect: Disconnect) -> None:
         self._flush_outbox()
-        self.write, self._commands, self._held = _drop, None, None
+        self.write, self._commands, self._held = drop, None, None
         self._within.counters.disconnects[disconnect.code] += 1
         self._within.log.client_disconnected(self.client, disconnect)
         self._give_time_to_close()

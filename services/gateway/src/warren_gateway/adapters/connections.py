@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -68,7 +68,8 @@ class Connections:
         limits: ConnectionLimits,
         monotonic: Callable[[], float],
     ) -> None:
-        self.rules, self.channels, self.asking = rules, channels, asking
+        self.rules, self.rules_of_frame_pings = rules, replace(rules, frame_pings=True)
+        self.channels, self.asking = channels, asking
         self.counters, self.limits, self.monotonic = counters, limits, monotonic
         self.codec = JsonCodec()
         self.log = ClientLog(monotonic)

@@ -36,7 +36,12 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000
     PROTOCOL_ERROR = 1002
+    INVALID_DATA = 1007
     MESSAGE_TOO_BIG = 1009
+
+
+_REGISTERED_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+"""IANA's registry without those that never stand in a frame: 1005, 1006 and 1015."""
 
 
 class FrameError(Exception):
@@ -61,6 +66,21 @@ def close_frame(code: int, reason: str) -> bytes:
     """Return a close frame; a reason that does not fit is cut."""
     text = reason.encode()[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
     return frame(Opcode.CLOSE, code.to_bytes(2, "big") + text.encode())
+
+
+def check_close(payload: bytes) -> None:
+    """Raise FrameError unless a client's close frame is one it may send (RFC 6455 section 7.4)."""
+    if not payload:
+        return
+    if len(payload) == 1:
+        raise FrameError(CloseCode.PROTOCOL_ERROR, "close code cut short")
+    code = int.from_bytes(payload[:2], "big")
+    if code not in _REGISTERED_CODES and not 3000 <= code <= 4999:
+        raise FrameError(CloseCode.PROTOCOL_ERROR, "close code may not be sent")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(CloseCode.INVALID_DATA, "close reason is no UTF-8") from error
 
 
 class FrameReader:

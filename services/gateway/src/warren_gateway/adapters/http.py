@@ -18,6 +18,8 @@ from warren_shared.runtime.errors import StartupError
 
 _BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted, for the minute after a restart."""
+_FRAME_PINGS: Final = "cf_ws_frame_ping_pong"
+"""Query of a client that answers no pings of the client protocol, such as wscat."""
 _REQUEST_TIMEOUT: Final = 30.0
 """Seconds an HTTP connection may stay idle, or take to send its request."""
 _LAST_ANSWERS: Final = 1.0
@@ -84,7 +86,10 @@ class HttpServer:
         taken = take_over(request)
         if taken is not None:
             transport, early = taken
-            link = WebSocketLink(self._new_id(), transport, self._door.message_limit, self._connections)
+            frame_pings = request.query.get(_FRAME_PINGS) == "true"
+            link = WebSocketLink(
+                self._new_id(), transport, self._door.message_limit, self._connections, frame_pings=frame_pings
+            )
             link.open(early, request.headers.get("traceparent"))
         return response
 

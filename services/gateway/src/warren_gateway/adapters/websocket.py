@@ -8,9 +8,9 @@ from typing import Final
 
 from warren_gateway.adapters.connection import Connection
 from warren_gateway.adapters.connections import Connections
-from warren_gateway.adapters.frames import CloseCode, FrameError, FrameReader, Opcode, close_frame, frame
+from warren_gateway.adapters.frames import FrameError, FrameReader, Opcode, check_close, close_frame, frame
 from warren_gateway.adapters.framing import JSON_FRAMING
-from warren_gateway.domain.events import CloseRequested
+from warren_gateway.domain.events import CloseRequested, PongReceived
 from warren_shared.contracts.codes import Disconnect
 
 _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
@@ -39,6 +39,7 @@ class WebSocketLink(asyncio.Protocol):
         "_connection",
         "_drain_until",
         "_due",
+        "_frame_pings",
         "_high",
         "_limits",
         "_monotonic",
@@ -50,7 +51,16 @@ class WebSocketLink(asyncio.Protocol):
         "write",
     )
 
-    def __init__(self, client: str, transport: asyncio.Transport, message_limit: int, connections: Connections) -> None:
+    def __init__(
+        self,
+        client: str,
+        transport: asyncio.Transport,
+        message_limit: int,
+        connections: Connections,
+        *,
+        frame_pings: bool = False,
+    ) -> None:
+        """``frame_pings``: whether the client is pinged with frames of WebSocket's own."""
         self.write: Callable[[bytes], None] = transport.write
         self._transport, self._call_soon = transport, connections.call_soon
         self._reader: FrameReader | None = FrameReader(message_limit)
@@ -74,7 +84,8 @@ class WebSocketLink(asyncio.Protocol):
         self._drain_until: float | None = None
         """When a large reply must have left; None while there is none."""
         transport.set_write_buffer_limits(high=self._high)
-        self._connection = Connection(client, JSON_FRAMING, self, connections)
+        self._connection = Connection(client, JSON_FRAMING, self, connections, frame_pings=frame_pings)
+        self._frame_pings = frame_pings
 
     def open(self, early: bytes, traceparent: str | None) -> None:
         """Begin; ``early`` is what came behind the handshake."""
@@ -156,6 +167,9 @@ class WebSocketLink(asyncio.Protocol):
             # closing the socket on unread bytes would take the close frame back (a TCP reset).
             self._transport.write_eof()
 
+    def ping(self) -> None:
+        self.write(frame(Opcode.PING, b""))
+
     def abort(self) -> None:
         self._transport.abort()
 
@@ -225,12 +239,13 @@ class WebSocketLink(asyncio.Protocol):
             self._waiting = payload
         elif opcode == Opcode.PING:
             self._pong = payload
+        elif self._frame_pings:
+            self._connection.feed(PongReceived())
 
     def _take_close(self, payload: bytes) -> None:
         """Finish the closing handshake (RFC 6455 section 5.5.1): the server then closes the socket."""
-        if len(payload) == 1:
-            raise FrameError(CloseCode.PROTOCOL_ERROR, "close code cut short")
         if not self._closing:
+            check_close(payload)
             self._closing = True
             self.write(frame(Opcode.CLOSE, payload[:2]))
             self._connection.leaving()

@@ -10,13 +10,14 @@ from collections import deque
 
 from warren_gateway.domain.clients import Identity
 from warren_gateway.domain.commands import Command, SendCommand
-from warren_gateway.domain.effects import AWAITED, Effect, EndSubscription, Send, WakeAt
+from warren_gateway.domain.effects import AWAITED, Effect, EndSubscription, PingTransport, Send, WakeAt
 from warren_gateway.domain.events import (
     Answered,
     CloseRequested,
     CommandReceived,
     Event,
     GarbageReceived,
+    PongReceived,
     RefreshAnswered,
     SubscribeAnswered,
     SubscriptionEnded,
@@ -65,7 +66,7 @@ class Connected:
         at = self._keepalive.next_look()
         return [] if at == NEVER else [WakeAt(at)]
 
-    def feed(self, event: Event, now: float) -> Step:  # noqa: PLR0911 - one case for each event
+    def feed(self, event: Event, now: float) -> Step:  # noqa: C901, PLR0911 - one case for each event
         match event:
             case CommandReceived(command):
                 return self._command(command)
@@ -82,6 +83,9 @@ class Connected:
                 return self._refreshed(number, answer, ttl, now)
             case TimeElapsed(draining):
                 return self._time_elapsed(draining=draining, now=now)
+            case PongReceived():
+                self._keepalive.pong()
+                return self, []
             case GarbageReceived():
                 return self._close(Disconnects.BAD_REQUEST)
             case CloseRequested(disconnect):
@@ -188,7 +192,8 @@ class Connected:
         if overdue is not None:
             return self._close(overdue)
         if self._keepalive.ping_due(self._rules, now):
-            return self, [Send(Ping()), *self.wake()]
+            ping = PingTransport() if self._rules.frame_pings else Send(Ping())
+            return self, [ping, *self.wake()]
         return self, self.wake()
 
     def _channels(self) -> tuple[str, ...]:

@@ -150,14 +150,15 @@ class Connecting:
             ttl,
             now,
         )
+        announced = 0.0 if self._rules.frame_pings else self._rules.ping_interval
         reply = ConnectReply(
             id=self._id,
             client=self._client,
             version=self._rules.version,
             node=self._rules.node,
             session=self._rules.new_id(),
-            ping=ceil(self._rules.ping_interval),
-            pong=self._rules.ping_interval > 0,
+            ping=ceil(announced),
+            pong=announced > 0,
             ttl=whole_seconds(ttl),
             subs=self._subs,
         )

@@ -20,6 +20,11 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class PingTransport:
+    """Have the transport ping the client; the answer is a PongReceived."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Close the connection and tell the client why; the session is over."""
 
@@ -95,7 +100,7 @@ class WakeAt:
 
 
 Ask = AskConnect | AskRefresh | AskPublish | AskPresence | AskPresenceStats | AskHistory
-Effect = Send | Close | StartSubscription | EndSubscription | WakeAt | Ask
+Effect = Send | PingTransport | Close | StartSubscription | EndSubscription | WakeAt | Ask
 
 AWAITED: Final = Ask | StartSubscription
 """Effects whose outcome is fed back as an event."""

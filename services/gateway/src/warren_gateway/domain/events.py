@@ -83,6 +83,11 @@ class TimeElapsed:
 
 
 @dataclass(frozen=True, slots=True)
+class PongReceived:
+    """The client's transport answered a ping, or sent a pong of its own accord."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseRequested:
     """The server has a reason to close the connection."""
 
@@ -104,6 +109,7 @@ Event = (
     | Answered
     | SubscriptionEnded
     | TimeElapsed
+    | PongReceived
     | CloseRequested
     | TransportClosed
 )

@@ -24,6 +24,8 @@ class SessionRules:
     """Returns a number in [0, 1)."""
     ping_interval: float = 25.0
     """0: no pings."""
+    frame_pings: bool = False
+    """Whether clients are pinged by the transport, so that they need not answer."""
     pong_timeout: float = 8.0
     stale_timeout: float = 10.0
     expired_close_delay: float = 25.0
