@@ -78,7 +78,7 @@ async def test_a_client_that_never_reads_is_closed_with_3008_while_all_others_ge
 
 
 async def test_a_client_that_reads_fast_survives_a_burst_of_large_publications(suite: Suite, unique: str) -> None:
-    channel, count, data = f"live:{unique}", 100, "x" * 60_000
+    channel, count, data = f"live:{unique}", 200, "x" * 60_000
     async with (
         RawClient.open(suite.gateway_urls[0]) as alice,
         RawClient.open(suite.gateway_urls[0]) as bob,
