@@ -41,8 +41,8 @@ docs: $(VENV)/.installed-dev ## write the generated pages of docs/ anew
 lock: $(VENV)/.installed-dev ## write the dependency locks anew (LOCK="--upgrade" takes newer versions)
 	infra/dev/lock.sh $(LOCK)
 
-clean: ## remove what setting up and running left here: .venv, node_modules, .run
-	rm -rf $(VENV) node_modules .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what setting up and running left here: .venv, node_modules, .run, a container's data
+	@infra/dev/clean.sh
 
 ##@ Containers
 

@@ -280,3 +280,14 @@ async def test_a_command_that_cannot_be_executed_is_one_clear_line(supervisor: S
 
 async def test_a_programs_secrets_are_not_in_its_description() -> None:
     assert "hidden" not in repr(Program(name="x", command=("x",), environment={"PASSWORD": "hidden"}))
+
+
+async def test_output_is_added_to_the_programs_log_file_too(
+    supervisor: Supervisor, lines: Lines, tmp_path: Path
+) -> None:
+    log = tmp_path / "log" / "server.log"
+    await started(supervisor, lines, python_program("server", RUN_FOR_EVER, log_file=log))
+    await supervisor.kill9("server")
+    await supervisor.start("server")
+    await lines.wait_for_line("server", "up", times=2)
+    assert log.read_text() == "up\nup\n"

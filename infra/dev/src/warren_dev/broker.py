@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from warren_dev.docker_broker import IMAGE, docker_program, fetch_image, remove_strays, volume_name
 from warren_dev.errors import SetupError
 from warren_dev.ports import LOOPBACK, remembered_ports
 from warren_dev.program import Probe, Program
@@ -20,7 +20,6 @@ from warren_provision.management import Management
 
 ADMINISTRATOR: Final = "warren-admin"
 VHOST: Final = "warren"
-IMAGE: Final = "rabbitmq:4-management"
 PLUGINS: Final = ("rabbitmq_consistent_hash_exchange", "rabbitmq_management", "rabbitmq_prometheus")
 PREFERRED_PORTS: Final = {"amqp": 5682, "management": 15682, "prometheus": 15782, "distribution": 25682, "epmd": 4382}
 STOP_RANK: Final = 10
@@ -63,8 +62,7 @@ def prepare_broker(
     if scripts is not None:
         programs = _native_programs(folder, scripts, chosen, password)
     elif docker_answers():
-        say(f"RabbitMQ is not installed: using Docker with the image {IMAGE}")
-        programs = (_docker_program(folder, chosen, password),)
+        programs = _docker_programs(folder, chosen, password, say)
     else:
         raise SetupError(
             f"RabbitMQ is not installed. Type: {INSTALL_COMMAND}\n"
@@ -153,31 +151,16 @@ def _native_programs(folder: Path, scripts: Path, ports: Mapping[str, int], pass
     return mapper, node
 
 
-def _docker_program(folder: Path, ports: Mapping[str, int], password: str) -> Program:
-    name = f"warren-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    inside = {"amqp": 5672, "management": 15672, "prometheus": 15692}
-    command = ["docker", "run", "--rm", "--name", name, "--hostname", "warren"]
-    for each, port in inside.items():
-        command += ["--publish", f"{LOOPBACK}:{ports[each]}:{port}"]
-    command += ["--volume", f"{name}:/var/lib/rabbitmq"]
-    command += ["--volume", f"{folder / 'enabled_plugins'}:/etc/rabbitmq/enabled_plugins:ro"]
-    for variable in ("USER", "PASS", "VHOST"):
-        command += ["--env", f"RABBITMQ_DEFAULT_{variable}"]
-    return Program(
-        name="rabbitmq",
-        command=("sh", "-c", 'docker rm --force "$0" >/dev/null 2>&1; exec "$@"', name, *command, IMAGE),
-        environment={
-            **os.environ,
-            "RABBITMQ_DEFAULT_USER": ADMINISTRATOR,
-            "RABBITMQ_DEFAULT_PASS": password,
-            "RABBITMQ_DEFAULT_VHOST": VHOST,
-        },
-        ready=_serves(ports, password),
-        stop_rank=STOP_RANK,
-        stop_seconds=_STOP_SECONDS,
-        sweep=("docker", "rm", "--force", name),
-        quiet=True,
-    )
+def _docker_programs(
+    folder: Path, ports: Mapping[str, int], password: str, say: Callable[[str], None]
+) -> tuple[Program, ...]:
+    say(f"RabbitMQ is not installed: using Docker with the image {IMAGE}")
+    fetch_image(say)
+    volume = volume_name(folder, password)
+    remove_strays(folder, volume)
+    login = {"USER": ADMINISTRATOR, "PASS": password, "VHOST": VHOST}
+    container = docker_program(folder, ports, login, volume, _serves(ports, password))
+    return (replace(container, stop_rank=STOP_RANK, stop_seconds=_STOP_SECONDS),)
 
 
 def _serves(ports: Mapping[str, int], password: str) -> Probe:

@@ -167,6 +167,7 @@ class Keeper:
         stream = process.stdout
         rest = b""
         while stream is not None and (chunk := await stream.read(_CHUNK)):
+            self._log(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self._line(line)
@@ -175,6 +176,12 @@ class Keeper:
                 rest = b""
         if rest:
             self._line(rest)
+
+    def _log(self, chunk: bytes) -> None:
+        if (file := self.program.log_file) is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab") as log:
+                log.write(chunk)
 
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()

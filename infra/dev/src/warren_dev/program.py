@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -35,6 +36,8 @@ class Program:
     """A command that is run whenever the process has ended, for what outlives it (a container)."""
     quiet: bool = False
     """Whether its output is kept for error messages only."""
+    log_file: Path | None = None
+    """A file that its output is added to as well."""
 
 
 @dataclass(frozen=True, slots=True)
