@@ -17,6 +17,13 @@ from warren_dev.supervisor import Supervisor
 DEADLINE = 20.0
 RUN_FOR_EVER = "import signal; print('up'); signal.pause()"
 IGNORE_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up')\nwhile True: signal.pause()"
+MISS_FIRST_TERM = """
+import signal, sys
+def miss(*_): signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.signal(signal.SIGTERM, miss)
+print('up')
+while True: signal.pause()
+"""
 WITH_CHILD = """
 import subprocess, sys, signal
 child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
@@ -205,6 +212,13 @@ async def test_a_program_that_ignores_sigterm_is_killed_at_its_deadline(supervis
     assert lines.of("stubborn") == ["up", "did not end within 0.1 s: killed"]
     with pytest.raises(SupervisorError):
         supervisor.pid("stubborn")
+
+
+async def test_a_program_that_may_miss_sigterm_is_sent_it_again(supervisor: Supervisor, lines: Lines) -> None:
+    deaf = python_program("deaf", MISS_FIRST_TERM, stop_seconds=5.0, term_again=0.05)
+    await started(supervisor, lines, deaf)
+    await supervisor.stop("deaf")
+    assert lines.of("deaf") == ["up"]
 
 
 async def test_programs_stop_in_the_order_of_their_ranks(lines: Lines, ledger: Ledger, tmp_path: Path) -> None:

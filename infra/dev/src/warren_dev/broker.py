@@ -26,6 +26,9 @@ STOP_RANK: Final = 10
 _NODE: Final = "warren@localhost"
 _PROBE_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 20.0
+_TERM_AGAIN_SECONDS: Final = 0.5
+"""Erlang drops a SIGTERM that comes before its handler is there, in the first seconds; a further one while
+it stops changes nothing."""
 _PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME: Final = b"\x01"
 
@@ -136,6 +139,7 @@ def _native_programs(folder: Path, scripts: Path, ports: Mapping[str, int], pass
         ready=_serves(ports, password),
         stop_rank=STOP_RANK,
         stop_seconds=_STOP_SECONDS,
+        term_again=_TERM_AGAIN_SECONDS,
         quiet=True,
     )
     epmd = find_epmd()

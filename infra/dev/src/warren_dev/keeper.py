@@ -68,10 +68,13 @@ class Keeper:
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL to the whole group after the program's deadline; returns when it is gone."""
         self._give_up()
-        self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(self.program.stop_seconds):
-                await self._ended.wait()
+                while not self._ended.is_set():
+                    self._signal(signal.SIGTERM)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self.program.term_again):
+                            await self._ended.wait()
         except TimeoutError:
             self._sink(self.program.name, f"did not end within {self.program.stop_seconds:g} s: killed")
             await self.kill()

@@ -32,6 +32,8 @@ class Program:
     """Lower ranks are stopped first; those of one rank together."""
     stop_seconds: float = 10.0
     """How long it may take to end after SIGTERM before it is killed."""
+    term_again: float | None = None
+    """After how many seconds SIGTERM is sent again, for a program that may miss the first; None: never."""
     sweep: tuple[str, ...] = ()
     """A command that is run whenever the process has ended, for what outlives it (a container)."""
     quiet: bool = False
