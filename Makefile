@@ -7,6 +7,12 @@ PACKAGES := shared services/auth services/console services/gateway services/hist
 SETUP_INPUTS := $(addsuffix /pyproject.toml,$(PACKAGES)) package-lock.json infra/dev/setup.sh
 COMPOSE := docker compose
 
+# What the user said reaches the shell as variables: in the recipe's text a quote or $(...) would be the shell's.
+token compose-token: export TOKEN_USER := $(value USER)
+token compose-token: export TOKEN_CHANNELS := $(value CHANNELS)
+token compose-token: export TOKEN_TTL := $(value TTL)
+TOKEN_ARGUMENTS = --user="$$TOKEN_USER" --channels="$$TOKEN_CHANNELS" --ttl="$$TOKEN_TTL"
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 ##@ Use Warren
@@ -14,9 +20,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 run: $(VENV)/.installed-run ## set up what is missing and run everything here: broker, services, console (GATEWAYS=2 PORT=8000 CONSOLE_PORT=8080)
 	@exec python -m warren_dev.run
 
-token: $(VENV)/.installed-run ## print a connection token (USER=alice CHANNELS=chat:a,chat:b TTL=1h)
+token: $(VENV)/.installed-run ## print a connection token for `make run` (USER=alice CHANNELS=chat:a,chat:b TTL=1h)
 	@WARREN_AUTH_TOKEN_HMAC_SECRET="$$(python -m warren_dev.token_secret)" \
-	  exec python -m warren_auth.token_command --user "$(USER)" --channels "$(CHANNELS)" --ttl "$(TTL)"
+	  exec python -m warren_auth.token_command $(TOKEN_ARGUMENTS)
 
 trace: $(VENV)/.installed-run ## show the last publication's trace, from its publisher to the gateways (CONSOLE_PORT=8080)
 	@exec python -m warren_console.trace_command --url "http://127.0.0.1:$(or $(CONSOLE_PORT),8080)"
@@ -48,8 +54,11 @@ clean: ## remove what setting up and running left here: .venv, node_modules, .ru
 
 compose-env: .env ## make .env with random passwords for docker compose, unless there is one
 
-compose-up: .env ## build the images and start everything with docker compose
-	$(COMPOSE) up --build --detach --wait
+compose-up: .env ## build the images and start everything with docker compose (PORT CONSOLE_PORT AMQP_PORT MANAGEMENT_PORT)
+	@infra/compose/up.sh
+
+compose-token: ## print a connection token for `make compose-up` (USER=alice CHANNELS=chat:a,chat:b TTL=1h)
+	@exec $(COMPOSE) exec -T auth python -m warren_auth.token_command $(TOKEN_ARGUMENTS)
 
 compose-down: ## stop it (the data stays; `docker compose down --volumes` removes that too)
 	$(COMPOSE) down
@@ -60,7 +69,7 @@ help: ## show this
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run token trace setup check test bench docs lock clean compose-env compose-up compose-down help static
+.PHONY: run token trace setup check test bench docs lock clean compose-env compose-up compose-token compose-down help static
 
 # --- how it is done -------------------------------------------------------------------------------
 

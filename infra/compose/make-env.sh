@@ -5,7 +5,8 @@ set -eu
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 cat <<ENV
-# Made by make compose-env; keep it to yourself. Ports on this machine:
+# Made by make compose-env; keep it to yourself. Ports on this machine, of which
+# AMQP_PORT and MANAGEMENT_PORT are RabbitMQ's; move them if one is taken:
 PORT=8000
 CONSOLE_PORT=8080
 MANAGEMENT_PORT=15672

@@ -15,8 +15,9 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WARREN_AUTH_TOKEN_HMAC_SECRET", SECRET)
+    monkeypatch.setenv("WARREN_NAMESPACES_FILE", str(tmp_path / "none.yml"))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str, rules: TokenRules | None = None) -> Claims:
@@ -31,7 +32,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert stopped.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    return shown.err.splitlines()[-1]
+    (line,) = shown.err.splitlines()
+    return line
 
 
 def test_a_token_lasts_an_hour_by_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,8 +60,31 @@ def test_empty_arguments_are_as_if_not_given(capsys: pytest.CaptureFixture[str])
     assert claims.expires == pytest.approx(time.time() + 3600, abs=30)
 
 
-def test_ttl_zero_is_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(capsys, "--user", "alice", "--ttl", "0").expires is None
+def test_ttl_zero_is_for_ever_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    main(("--user", "alice", "--ttl", "0"))
+    shown = capsys.readouterr()
+    assert TokenVerifier([SECRET], TokenRules()).verify(shown.out.strip(), time.time()).expires is None
+    assert shown.err == "token: this token is valid for ever\n"
+
+
+def test_a_token_for_nobody_is_said_to_be_anonymous(capsys: pytest.CaptureFixture[str]) -> None:
+    main(("--user", ""))
+    assert capsys.readouterr().err == "token: no user is named: this token is for the anonymous user\n"
+    main(("--user", "alice"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_channel_of_no_namespace_in_the_file_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "namespaces.yml"
+    monkeypatch.setenv("WARREN_NAMESPACES_FILE", str(file))
+    channels = ("--user", "alice", "--channels", "chat:a,nosuch:b")
+    assert printed(capsys, *channels).channels == ("chat:a", "nosuch:b")  # nothing to look it up in
+
+    file.write_text("namespaces: [{name: chat}]")
+    assert refused(capsys, *channels) == f"token: channel 'nosuch:b' belongs to no namespace of {file}"
+    assert printed(capsys, "--user", "alice", "--channels", "chat:a").channels == ("chat:a",)
 
 
 def test_a_falsy_info_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +124,12 @@ def test_a_missing_secret_is_one_line(
     [
         (("--info", "{"), "--info"),
         (("--ttl", "soon"), "--ttl"),
-        (("--ttl", "-5"), "--ttl"),
+        (("--ttl", "5x"), "--ttl"),
+        (("--ttl=-1h",), "--ttl"),
+        (("--ttl", "0.5s"), "--ttl"),
+        (("--ttl", "367d"), "--ttl"),
+        (("--ttl", "9" * 400), "--ttl"),
+        (("--user", "x" * 256), "--user"),
         (("--channels", "chat:*"), "--channels"),
     ],
 )

@@ -10,19 +10,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import jwt
 import orjson
 
+from warren_auth.domain.claims import MAX_USER_LENGTH
 from warren_auth.domain.tokens import SecretError, check_secret
 from warren_auth.settings import SECRET_VARIABLE, AuthSettings
-from warren_shared.contracts.channels import ChannelNameError, check_channel
-from warren_shared.contracts.namespaces import parse_duration
+from warren_shared.contracts.channels import ChannelNameError, check_channel, namespace_of
+from warren_shared.contracts.namespaces import NamespaceFileError, parse_duration, parse_namespaces
 from warren_shared.runtime.errors import StartupError
 from warren_shared.runtime.settings import load_settings
 
 _DEFAULT_TTL: Final = 3600.0
+_SHORTEST_TTL: Final = 1.0
+_LONGEST_TTL: Final = 366 * 86400.0
 _ALGORITHM: Final = "HS256"
 
 
@@ -35,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         secret = _secret(arguments.secret_file, settings)
     except (StartupError, SecretError, OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
+    if unknown := _without_namespace(arguments.channels, settings.namespaces_file):
+        parser.error(f"channel {unknown!r} belongs to no namespace of {settings.namespaces_file}")
+    if not arguments.user:
+        parser.note("no user is named: this token is for the anonymous user")
+    if not arguments.ttl:
+        parser.note("this token is valid for ever")
     claims = token_claims(arguments.user, arguments.channels, arguments.ttl, arguments.info, settings, time.time())
     algorithm = _ALGORITHM if _ALGORITHM in settings.token_algorithms else settings.token_algorithms[0]
     sys.stdout.write(jwt.encode(claims, secret, algorithm) + "\n")
@@ -55,11 +64,18 @@ def token_claims(
     return {"sub": user, "iat": int(now), **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m warren_auth.token_command", description="Print a connection token, for development."
-    )
-    parser.add_argument("--user", required=True, help="who the token is for; empty: the anonymous user")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say it in one line, without the usage of a command that ``make token`` typed."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def note(self, message: str) -> None:
+        sys.stderr.write(f"{self.prog}: {message}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="token", description="Print a connection token, for development.")
+    parser.add_argument("--user", type=_user, required=True, help="who the token is for; empty: the anonymous user")
     parser.add_argument("--channels", type=_channels, default=(), help="channels to be subscribed to: a,b:c")
     parser.add_argument(
         "--ttl", type=_ttl, default=_DEFAULT_TTL, help="how long it is valid: 3600, 90s, 1h; 0: for ever (default: 1h)"
@@ -67,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--info", type=_info, default=None, help="connection info, as JSON")
     parser.add_argument("--secret-file", type=Path, help=f"a file that holds the secret (default: ${SECRET_VARIABLE})")
     return parser
+
+
+def _user(text: str) -> str:
+    if len(text) > MAX_USER_LENGTH:
+        raise argparse.ArgumentTypeError(f"has {len(text)} characters; {MAX_USER_LENGTH} are the most")
+    return text
 
 
 def _channels(text: str) -> list[str]:
@@ -86,7 +108,9 @@ def _ttl(text: str) -> float:
         seconds = float(text) if text.isdecimal() else parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-    return seconds if isinstance(seconds, float) else _DEFAULT_TTL
+    if not isinstance(seconds, float) or (seconds and not _SHORTEST_TTL <= seconds <= _LONGEST_TTL):
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1s to 366d (0: for ever)")
+    return seconds
 
 
 def _info(text: str) -> object:
@@ -94,6 +118,15 @@ def _info(text: str) -> object:
         return orjson.loads(text) if text else None
     except orjson.JSONDecodeError as error:
         raise argparse.ArgumentTypeError(f"is no JSON: {error}") from None
+
+
+def _without_namespace(channels: Sequence[str], file: Path) -> str | None:
+    """Return the first channel whose namespace the file does not have; None too where it cannot be read."""
+    try:
+        namespaces = parse_namespaces(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, NamespaceFileError):
+        return None
+    return next((channel for channel in channels if namespace_of(channel) not in namespaces.by_name), None)
 
 
 def _secret(file: Path | None, settings: AuthSettings) -> str:
