@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ##@ Use Warren
 
 run: $(VENV)/.installed-run ## set up what is missing and run everything here: broker, services, console (GATEWAYS=2 PORT=8000 CONSOLE_PORT=8080)
-	@exec python -m warren_dev.run
+	@exec infra/dev/run.sh
 
 token: $(VENV)/.installed-run ## print a connection token for `make run` (USER=alice CHANNELS=chat:a,chat:b TTL=1h)
 	@WARREN_AUTH_TOKEN_HMAC_SECRET="$$(python -m warren_dev.token_secret)" \

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from warren_dev.broker import PrivateBroker, prepare_broker, speaks_amqp
@@ -50,9 +51,7 @@ class Run:
 
     async def go(self) -> int:
         """Run until a signal; return the exit code. Raises SetupError if Warren cannot run."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._interrupted.set)
+        self._listen()
         with only_run(self._run_dir):
             if ended := await asyncio.to_thread(self._ledger.end_leftovers):
                 self._terminal.say(f"ended {ended} processes that an earlier run left behind")
@@ -61,6 +60,17 @@ class Run:
                 self._terminal.say(warning)
             async with Supervisor(self._terminal.line, self._ledger) as supervisor:
                 return await self._until_interrupted(supervisor)
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def interrupt(_number: int, _frame: FrameType | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._interrupted.set)
+
+        # Not the loop's own handlers: it takes them away at its end, and a second Ctrl-C would be a traceback then.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, interrupt)
 
     async def _until_interrupted(self, supervisor: Supervisor) -> int:
         work = asyncio.create_task(self._serve(supervisor), name="run")
