@@ -20,6 +20,14 @@ def test_a_sampled_context_survives_the_round_trip() -> None:
     assert format_traceparent(context) == headers
 
 
+def test_the_decision_not_to_sample_is_carried_on() -> None:
+    headers = {"traceparent": f"00-{TRACE}-{SPAN}-00"}
+    context = parse_traceparent(headers["traceparent"])
+
+    assert context is not None
+    assert format_traceparent(context) == headers
+
+
 def test_an_unsampled_context_is_not_looked_at() -> None:
     assert sampled_context({"traceparent": f"00-{TRACE}-{SPAN}-00"}) is None
     assert parse_traceparent(f"00-{TRACE}-{SPAN}-00") is not None

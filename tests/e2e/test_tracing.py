@@ -60,6 +60,27 @@ async def test_a_durable_publication_is_one_trace_from_the_publishers_span_to_ev
     assert len({span.instance for span in delivers}) == 2
 
 
+async def test_a_durable_publication_of_a_backend_that_traces_nothing_is_a_trace_that_begins_in_history(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    channel = f"chat:{unique}"
+    await subscribed(await connected(await clients.make("python", 0, "alice")), channel)
+
+    async with Backend.connected(suite.backend_url) as backend:
+        await backend.publish(channel, "said nothing of traces")
+
+    def begun() -> list[ReceivedSpan]:
+        spans = [span for span in list(suite.receiver.spans) if span.name == "process warren.history"]
+        return [span for span in spans if span.attributes.get("warren.channel") == channel]
+
+    await eventually(lambda: bool(begun()), what="history's span of the publication")
+    (process,) = begun()
+    assert process.parent == ""
+    spans = await trace_with(suite, process.trace, "publish warren.deliver", "deliver warren.deliver")
+    (publish,), (deliver,) = named(spans, "publish warren.deliver"), named(spans, "deliver warren.deliver")
+    assert (publish.parent, deliver.parent) == (process.span, publish.span)
+
+
 async def test_a_live_publication_is_one_trace_without_any_service_between(
     suite: Suite, clients: Clients, unique: str
 ) -> None:

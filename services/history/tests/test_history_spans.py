@@ -6,6 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from warren_history.handlers.ingest import Ingest, IngestOptions
@@ -33,9 +34,9 @@ def delivery(body: str, traceparent: str | None = None, message_id: str | None =
 
 
 class Traced:
-    def __init__(self, *, exporting: bool = True) -> None:
+    def __init__(self, *, exporting: bool = True, sampler: Sampler = ALWAYS_ON) -> None:
         self.exporter = InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
+        provider = TracerProvider(shutdown_on_exit=False, sampler=ParentBased(sampler))
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.store, self.publisher = MemoryStore(), FakePublisher()
         self.take: BatchHandler = Ingest(
@@ -92,7 +93,7 @@ async def test_a_sampled_publication_is_traced_from_its_publisher_to_its_egress(
 
 
 async def test_spans_say_where_and_what_but_never_the_payload(traced: Traced) -> None:
-    await traced.take([delivery('"tomato"', SAMPLED_A, "m1"), delivery('"tomato"')])
+    await traced.take([delivery('"tomato"', SAMPLED_A, "m1"), delivery('"tomato"', UNSAMPLED)])
     (process,) = traced.spans("process warren.history")
     assert process.attributes is not None
     assert dict(process.attributes) == {
@@ -120,7 +121,7 @@ async def test_spans_say_where_and_what_but_never_the_payload(traced: Traced) ->
 
 
 async def test_each_sampled_publication_of_a_batch_stays_in_its_own_trace(traced: Traced) -> None:
-    await traced.take([delivery("1", SAMPLED_A), delivery("2"), delivery("3", SAMPLED_B)])
+    await traced.take([delivery("1", SAMPLED_A), delivery("2", UNSAMPLED), delivery("3", SAMPLED_B)])
     processed, published = traced.spans("process warren.history"), traced.spans("publish warren.deliver")
     assert sorted(map(trace_id, processed)) == sorted(map(trace_id, published)) == [TRACE_A, TRACE_B]
     (append,) = traced.spans("append history")
@@ -130,16 +131,40 @@ async def test_each_sampled_publication_of_a_batch_stays_in_its_own_trace(traced
     assert append.attributes["messaging.batch.message_count"] == 3
     first, second, third = traced.sent_headers()
     assert str(first["traceparent"])[3:35] == TRACE_A
-    assert "traceparent" not in second
+    assert second["traceparent"] == UNSAMPLED
     assert str(third["traceparent"])[3:35] == TRACE_B
 
 
 async def test_an_unsampled_publication_makes_no_span_and_keeps_its_context(traced: Traced) -> None:
-    await traced.take([delivery("1", UNSAMPLED), delivery("2", "nonsense"), delivery("3")])
+    await traced.take([delivery("1", UNSAMPLED), delivery("2", "nonsense")])
     assert traced.exporter.get_finished_spans() == ()
-    first, _, third = traced.sent_headers()
+    first, _ = traced.sent_headers()
     assert (first["traceparent"], first["tracestate"]) == (UNSAMPLED, "v=1")
-    assert "traceparent" not in third
+
+
+async def test_a_publication_without_a_trace_context_begins_a_trace_of_its_own(traced: Traced) -> None:
+    await traced.take([delivery("1"), delivery("2")])
+    processed, published = traced.spans("process warren.history"), traced.spans("publish warren.deliver")
+    assert [span.parent for span in processed] == [None, None]
+    traces = set(map(trace_id, processed))
+    assert len(traces) == 2
+    assert traces == set(map(trace_id, published))
+    assert traces == {str(headers["traceparent"])[3:35] for headers in traced.sent_headers()}
+
+
+async def test_whether_a_trace_begins_is_the_samplers_decision() -> None:
+    traced = Traced(sampler=ALWAYS_OFF)
+    await traced.take([delivery("1"), delivery("2", SAMPLED_A)])
+    assert {trace_id(span) for span in traced.exporter.get_finished_spans()} == {TRACE_A}
+    first, _ = traced.sent_headers()
+    assert "traceparent" not in first
+
+
+async def test_without_an_exporter_no_trace_begins() -> None:
+    traced = Traced(exporting=False)
+    await traced.take([delivery("1")])
+    (headers,) = traced.sent_headers()
+    assert "traceparent" not in headers
 
 
 async def test_without_an_exporter_the_publishers_context_is_passed_on() -> None:

@@ -74,7 +74,7 @@ async def fetch(url: str, trace_id: str) -> TraceView:
 
 def _absent(trace_id: str) -> str:
     if trace_id == LAST:
-        return "no publication has been traced yet: publish something and try again"
+        return "no publication has been traced yet: publish to a durable channel, or with a traceparent, and try again"
     return f"the trace store does not hold {trace_id}"
 
 

@@ -62,10 +62,14 @@ def _sampled(text: str | bytes) -> bool:
 
 
 def format_traceparent(context: SpanContext) -> dict[str, str]:
-    """Return the headers that carry ``context``; none if it is not sampled."""
-    if not context.is_valid or not context.trace_flags.sampled:
+    """Return the headers that carry ``context``, none if it is invalid.
+
+    One that is not sampled is carried too: the next service would decide again otherwise.
+    """
+    if not context.is_valid:
         return {}
-    headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-01"}
+    sampled = int(context.trace_flags.sampled)
+    headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled:02x}"}
     if context.trace_state:
         headers["tracestate"] = context.trace_state.to_header()
     return headers

@@ -18,12 +18,25 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import INVALID_SPAN, Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    INVALID_SPAN_CONTEXT,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+)
 from opentelemetry.util.types import AttributeValue
 
 from warren_shared.observability.trace_context import format_traceparent, sampled_context
 
 _ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+NEW_TRACE: Final = INVALID_SPAN_CONTEXT
+"""As a span's parent: it has none, whatever span is current."""
+
 _NOTHING: Final = Context()
 _FLUSH_SECONDS: Final = 2.0
 
@@ -55,6 +68,16 @@ class Tracing:
         """Return the sampled context a message carries, None if there is none or nobody exports."""
         return sampled_context(headers) if self._tracer is not None else None
 
+    def origin(self, headers: Mapping[str, object]) -> SpanContext | None:
+        """Return the parent for a span of a message that may begin a trace, None if it shall have no span.
+
+        That is the sampled context it carries. Where it carries none at all it is NEW_TRACE, and the
+        sampler decides; one that says it is not sampled has been decided on already.
+        """
+        if self._tracer is None:
+            return None
+        return sampled_context(headers) if "traceparent" in headers else NEW_TRACE
+
     @contextmanager
     def span(
         self,
@@ -69,7 +92,8 @@ class Tracing:
         """Make a span that ends with the block and is current inside it.
 
         Without ``parent`` the current span is the parent, or a new trace begins if there is none;
-        then the sampler decides. An exception is recorded by its type alone: its text may hold data.
+        then, and with NEW_TRACE, the sampler decides. An exception is recorded by its type alone: its
+        text may hold data.
         """
         if self._tracer is None:
             yield INVALID_SPAN

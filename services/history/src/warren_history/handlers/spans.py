@@ -1,7 +1,8 @@
 """The spans of a batch; where nothing is sampled, a look at each delivery's headers and no more.
 
 For each sampled delivery one CONSUMER span, a child of whoever published it, from the batch's arrival
-to its last confirm, and in it one PRODUCER span for its way to the gateways. For the batch's
+to its last confirm, and in it one PRODUCER span for its way to the gateways. A delivery that brings no
+trace context at all begins a trace, if the sampler says so: most backends trace nothing. For the batch's
 transaction one span, linked to all of them and a child of the first, so that it is found in a trace.
 Names and attributes: OpenTelemetry semantic conventions for messaging. Never payloads.
 """
@@ -32,24 +33,25 @@ Spans = Mapping[int, Span]
 @contextmanager
 def processing(tracing: Tracing, queue: str, deliveries: Sequence[Delivery]) -> Iterator[Spans]:
     """Have a span for each sampled delivery while the block runs."""
-    sampled = {
-        place: context
+    origins = {
+        place: origin
         for place, delivery in enumerate(deliveries)
-        if delivery.headers and (context := tracing.incoming(delivery.headers)) is not None
+        if (origin := tracing.origin(delivery.headers)) is not None
     }
-    with ExitStack() as spans:
-        yield {
-            place: spans.enter_context(
+    with ExitStack() as stack:
+        spans = {
+            place: stack.enter_context(
                 tracing.span(
                     "process",
                     ExchangeName.HISTORY,
                     kind=SpanKind.CONSUMER,
-                    parent=context,
+                    parent=origin,
                     attributes=_processed(deliveries[place], queue, len(deliveries)),
                 )
             )
-            for place, context in sampled.items()
+            for place, origin in origins.items()
         }
+        yield {place: span for place, span in spans.items() if span.is_recording()}
 
 
 @contextmanager
