@@ -192,3 +192,14 @@ async def speaks_amqp(host: str, port: int) -> bool:
                 writer.close()
     except (OSError, TimeoutError):
         return False
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether anything takes a connection there within two seconds."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return True

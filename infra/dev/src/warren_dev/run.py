@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from warren_dev.broker import PrivateBroker, prepare_broker, speaks_amqp
+from warren_dev.broker import PrivateBroker, accepts, prepare_broker, speaks_amqp
 from warren_dev.errors import SetupError
 from warren_dev.ledger import Ledger, only_run
 from warren_dev.open_files import raise_limit
@@ -134,7 +134,8 @@ class Run:
         }
 
     async def _given_broker(self, url: BrokerUrl) -> dict[str, BrokerUrl]:
-        if url.scheme == "amqp" and not await speaks_amqp(url.host, url.port):
+        answers = speaks_amqp if url.scheme == "amqp" else accepts
+        if not await answers(url.host, url.port):
             raise SetupError(f"no broker answers at {url}: check WARREN_AMQP_URL")
         try:
             await apply_topology(

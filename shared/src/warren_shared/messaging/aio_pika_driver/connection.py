@@ -13,14 +13,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aio_pika
+import aiormq
 
 from warren_shared.messaging.aio_pika_driver import lenient_decoding
 from warren_shared.messaging.aio_pika_driver.amqp_channel import AioPikaAmqpChannel
 from warren_shared.messaging.aio_pika_driver.errors import FAILURES, translated_errors
+from warren_shared.messaging.amqp.driver import NO_VIRTUAL_HOST
 from warren_shared.messaging.port import BrokerUnavailableError, BusError
 
 lenient_decoding.install()
 
+_OPENED: Final = "Connection.OpenOk"
+"""What RabbitMQ answers to a virtual host that is there; the client has no error of its own for a refusal."""
 CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 SETUP_SECONDS: Final = 10.0
@@ -72,8 +76,12 @@ async def connect(url: str, *, name: str, heartbeat: int) -> AioPikaConnection:
     separator = "&" if urlsplit(url).query else "?"
     with translated_errors():
         async with asyncio.timeout(CONNECT_SECONDS):
-            return AioPikaConnection(
-                await aio_pika.connect(
+            try:
+                connection = await aio_pika.connect(
                     f"{url}{separator}heartbeat={heartbeat}", client_properties={"connection_name": name}
                 )
-            )
+            except aiormq.exceptions.InvalidFrameError as error:
+                if _OPENED not in str(error):
+                    raise
+                raise BrokerUnavailableError(NO_VIRTUAL_HOST) from error
+            return AioPikaConnection(connection)

@@ -18,6 +18,9 @@ from warren_shared.topology.declarations import Binding, Exchange
 SETUP_SECONDS: Final = 10.0
 """How long a declaration, or the start of a consumer, may take."""
 
+NO_VIRTUAL_HOST: Final = "the virtual host does not exist, or this user may not use it"
+"""What is told where the broker refuses to open one."""
+
 OnDeliveries = Callable[[Sequence[Delivery]], None]
 """Takes deliveries in order, synchronously."""
 

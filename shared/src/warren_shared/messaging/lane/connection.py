@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 
 from pamqp import base, commands, header
 
+from warren_shared.messaging.amqp.driver import NO_VIRTUAL_HOST
 from warren_shared.messaging.lane import encoder
 from warren_shared.messaging.lane.address import Address
 from warren_shared.messaging.lane.amqp_channel import LaneAmqpChannel
 from warren_shared.messaging.lane.decoder import Decoder, Event
-from warren_shared.messaging.lane.errors import UNEXPECTED_FRAME, ConnectionClosedError, FrameError
+from warren_shared.messaging.lane.errors import NOT_ALLOWED, UNEXPECTED_FRAME, ConnectionClosedError, FrameError
 from warren_shared.messaging.lane.gate import Gate, Obstacle
 from warren_shared.messaging.port import BrokerUnavailableError, BusError, DeadlineExceededError, Delivery
 
@@ -289,6 +290,10 @@ async def connect(url: str, *, name: str, heartbeat: int) -> LaneConnection:
             return await _connect(address, name=name, heartbeat=heartbeat)
     except TimeoutError as error:
         raise DeadlineExceededError("the broker did not answer in time") from error
+    except ConnectionClosedError as error:
+        if error.code == NOT_ALLOWED:
+            raise BrokerUnavailableError(NO_VIRTUAL_HOST) from error
+        raise
     except (OSError, ValueError, FrameError) as error:
         raise BrokerUnavailableError(str(error) or type(error).__name__) from error
 

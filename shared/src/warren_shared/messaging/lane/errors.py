@@ -10,6 +10,7 @@ PRECONDITION_FAILED: Final = 406
 FRAME_ERROR: Final = 501
 SYNTAX_ERROR: Final = 502
 UNEXPECTED_FRAME: Final = 505
+NOT_ALLOWED: Final = 530
 """Reply codes (AMQP 0-9-1 section 1.2)."""
 
 
