@@ -47,6 +47,11 @@ def test_a_file_may_name_no_namespaces_if_it_says_so() -> None:
         ("namespaces: [{name: chat}, {name: chat}]", r"'chat' is given twice"),
         ("{namespaces: [], namespace: []}", r"namespace: is no known option"),
         ("namespaces: [", r"is no YAML"),
+        (
+            "namespaces:\n  - {name: chat, presence: true, presence: false}",
+            r"^line 2: the key 'presence' is given twice$",
+        ),
+        ("namespaces: []\nnamespaces: []", r"^line 2: the key 'namespaces' is given twice$"),
         ("namespaces: [{name: 2024-13-45}]", r"is no YAML: month"),
         ("[" * 5000, r"is no YAML"),
         ("namespaces: [{name: " + "x" * 65 + "}]", r"must be 2 to 64"),
@@ -62,3 +67,13 @@ def test_a_mistake_is_one_line_that_names_the_key(text: str, message: str) -> No
     with pytest.raises(NamespaceFileError, match=message) as caught:
         parse_namespaces(text)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_merged_mapping_brings_may_be_overridden() -> None:
+    namespaces = parse_namespaces(
+        "namespaces:\n"
+        "  - &a {name: first, presence: true}\n"
+        "  - &b {<<: *a, name: second, presence: false}\n"
+        "  - {<<: *b, name: third, presence: true}\n"
+    )
+    assert [namespaces.by_name[name].presence for name in namespaces] == [True, False, True]

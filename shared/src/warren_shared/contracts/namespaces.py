@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from warren_shared.contracts.channels import NAMESPACE_NAME, namespace_of
+from warren_shared.contracts.yaml_document import RepeatedKeyError, load_yaml
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -143,7 +144,9 @@ class Namespaces:
 def parse_namespaces(text: str) -> Namespaces:
     """Read a namespace file's text. Raises NamespaceFileError, whose message names the key."""
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
+    except RepeatedKeyError as error:
+        raise NamespaceFileError(str(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NamespaceFileError("is no YAML: " + " ".join(str(error).split())) from error
     if document is None:
