@@ -73,6 +73,18 @@ def test_what_the_environment_says_of_a_service_holds(tmp_path: Path) -> None:
     assert environment["WARREN_LOG_FORMAT"] == "json"
 
 
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        ("history", "WARREN_HISTORY_STORE_PATH", "/elsewhere/history.sqlite3"),
+        ("console", "WARREN_CONSOLE_GATEWAY_URLS", "wss://proxy/connection/websocket"),
+    ],
+)
+def test_where_history_and_the_console_look_may_be_said(tmp_path: Path, service: str, name: str, value: str) -> None:
+    assert programs(tmp_path, **{name: value})[service].environment[name] == value
+    assert programs(tmp_path, **{name: ""})[service].environment[name] == programs(tmp_path)[service].environment[name]
+
+
 @pytest.mark.parametrize("given", [None, "http://collector:4318"])
 def test_traces_go_to_the_console_unless_the_environment_says_otherwise(tmp_path: Path, given: str | None) -> None:
     own = {"OTEL_EXPORTER_OTLP_ENDPOINT": given} if given else {}

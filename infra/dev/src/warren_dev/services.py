@@ -21,6 +21,9 @@ _CONSOLE_RANK: Final = 2  # last of the services, as it takes the others' spans 
 # What one service is told must not reach another: the token secret and the broker's passwords.
 _WITHHELD: Final = ("WARREN_AMQP_URL", "WARREN_AUTH_TOKEN_HMAC_SECRET")
 
+_OVERRIDABLE: Final = ("WARREN_HISTORY_STORE_PATH", "WARREN_CONSOLE_GATEWAY_URLS")
+"""Of what a run decides on, this may as well be the user's; the rest must fit the run's other parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
@@ -127,10 +130,12 @@ def _defaults(settings: RunSettings) -> dict[str, str]:
 def _program(plan: RunPlan, service: str, name: str, own: Mapping[str, str], *, rank: int = _SERVICE_RANK) -> Program:
     settings = plan.settings
     ops_port = plan.ops_ports[name]
+    told = {key: value for key, value in plan.environment.items() if key not in _WITHHELD}
     environment = {
         **_defaults(settings),
-        **{key: value for key, value in plan.environment.items() if key not in _WITHHELD},
+        **told,
         **own,
+        **{key: told[key] for key in _OVERRIDABLE if told.get(key)},
         "WARREN_NAMESPACES_FILE": str(settings.namespaces_file),
         "WARREN_PARTITIONS": str(settings.partitions),
         ops_port_variable(service): str(ops_port),
