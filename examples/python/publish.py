@@ -1,6 +1,6 @@
 """Publish one event to the subscribers of a channel: plain pika, nothing of Warren's.
 
-    AMQP_URL=amqp://user:password@host:5672/vhost python publish.py chat:room '{"text": "hello"}'
+    AMQP_URL=amqp://user:password@host:5672/vhost python3 publish.py chat:room '{"text": "hello"}'
 
 Exit code 0 means that RabbitMQ has confirmed the event.
 """
@@ -12,7 +12,13 @@ import os
 import sys
 import uuid
 
-import pika
+try:
+    import pika
+    from pika.exceptions import AMQPError
+except ImportError:
+    sys.exit("the AMQP client is missing: pip install pika (Debian: apt install python3-pika)")
+
+USAGE = "usage: AMQP_URL=amqp://... publish.py CHANNEL JSON"
 
 
 def routing_key(channel: str) -> str:
@@ -47,9 +53,16 @@ def publish(channel: str, payload: object, *, message_id: str, traceparent: str 
 
 
 def main() -> None:
-    channel, payload = sys.argv[1], json.loads(sys.argv[2])
-    message_id = os.environ.get("MESSAGE_ID") or str(uuid.uuid4())
-    publish(channel, payload, message_id=message_id, traceparent=os.environ.get("TRACEPARENT"))
+    if len(sys.argv) != 3 or "AMQP_URL" not in os.environ:
+        sys.exit(USAGE)
+    channel, message_id = sys.argv[1], os.environ.get("MESSAGE_ID") or str(uuid.uuid4())
+    try:
+        payload = json.loads(sys.argv[2])
+        publish(channel, payload, message_id=message_id, traceparent=os.environ.get("TRACEPARENT"))
+    except json.JSONDecodeError as error:
+        sys.exit(f"not JSON: {error}")
+    except (AMQPError, OSError) as error:
+        sys.exit(f"not published: {error!r}")  # most of pika's errors have no text
     print(f"published to {channel} as {message_id}")
 
 
