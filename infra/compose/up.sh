@@ -11,6 +11,10 @@ port=$(setting PORT 8000)
 console_port=$(setting CONSOLE_PORT 8080)
 amqp_port=$(setting AMQP_PORT 5672)
 management_port=$(setting MANAGEMENT_PORT 15672)
+case ,$(setting COMPOSE_PROFILES ""), in
+  *,console,*) console_url=http://localhost:$console_port ;;
+  *) console_url= ;;
+esac
 
 is_free() { # PORT; without python3 docker compose itself will tell, after it has built
   ! command -v python3 >/dev/null || python3 -c 'import socket, sys
@@ -23,7 +27,7 @@ need() { # PORT VARIABLE
 }
 if [ -z "$(docker compose ps --quiet)" ]; then # else it is our own containers that hold the ports
   need "$port" PORT
-  need "$console_port" CONSOLE_PORT
+  [ -z "$console_url" ] || need "$console_port" CONSOLE_PORT
   need "$amqp_port" AMQP_PORT
   need "$management_port" MANAGEMENT_PORT
 fi
@@ -34,7 +38,7 @@ cat <<BLOCK
 
   Warren is ready
 
-  Console      http://localhost:$console_port
+  Console      ${console_url:-not started: its profile is not in COMPOSE_PROFILES}
   WebSocket    ws://localhost:$port/connection/websocket
   Token        make compose-token USER=alice        (CHANNELS=chat:a,chat:b TTL=1h)
   Backends     publish to warren.publish at amqp://backend:PASSWORD@127.0.0.1:$amqp_port/warren, BACKEND_PASSWORD of .env

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from warren_dev.broker import IMAGE
+from warren_dev.docker_broker import IMAGE
 from warren_gateway.settings import GatewaySettings
 from warren_history.settings import HistorySettings
 

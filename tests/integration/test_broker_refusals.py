@@ -7,19 +7,26 @@ import dataclasses
 import pytest
 from staging.broker import VirtualHost
 
-from warren_shared.messaging.amqp import driver
+from warren_shared.messaging.amqp.driver import Connect
+from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import BrokerUnavailableError
 
 pytestmark = pytest.mark.broker
 
 
-async def test_a_virtual_host_that_does_not_exist_is_said_to_be_so(bus_host: VirtualHost) -> None:
+@pytest.fixture(params=list(BrokerDriver))
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each driver's way to connect."""
+    return CONNECT[request.param]
+
+
+async def test_a_virtual_host_that_does_not_exist_is_said_to_be_so(bus_host: VirtualHost, connect: Connect) -> None:
     url = dataclasses.replace(bus_host.administrator, vhost="no-such-host").secret()
     with pytest.raises(BrokerUnavailableError, match=r"^the virtual host does not exist, or this user may not use it$"):
-        await driver.connect(url, name="test", heartbeat=10)
+        await connect(url, name="test", heartbeat=10)
 
 
-async def test_one_that_this_user_may_not_use_is_not_told_apart(bus_host: VirtualHost) -> None:
+async def test_one_that_this_user_may_not_use_is_not_told_apart(bus_host: VirtualHost, connect: Connect) -> None:
     login = dataclasses.replace(bus_host.logins["warren-auth"], vhost="/").secret()
     with pytest.raises(BrokerUnavailableError, match=r"^the virtual host does not exist, or this user may not use it$"):
-        await driver.connect(login, name="test", heartbeat=10)
+        await connect(login, name="test", heartbeat=10)
