@@ -27,6 +27,7 @@ WRITTEN: Final[dict[str, tuple[str, ...]]] = {
     "allowed_origins": ("a.example", "https://a.example/", "[broken", '["https://a.example", "b"]'),
     "gateway_urls": ("http://a.example", "ws://", "ws://[", "ws://a:port/", "ws://a,nonsense"),
     "token_algorithms": ("none", "HS256,RS256", ",", '["HS1"]'),
+    "broker_driver": ("pika", "LANE"),
     "id": ("a b", "a.b", "x" * 65),
     "websocket_path": ("no/slash", "/a b"),
 }
