@@ -1,4 +1,4 @@
-"""What presence is told: in order, bounded, and whole again after a loss."""
+"""What presence is told: in order, bounded, and again after a loss."""
 
 from __future__ import annotations
 
@@ -123,14 +123,47 @@ def test_a_channel_whose_changes_found_no_room_is_reported_whole_also_if_it_is_e
     assert rig.index == {"a": set(), "b": {"2"}, "c": {"3"}}
 
 
-def test_a_lost_batch_is_made_good_by_whole_rooms_and_an_answer_in_it_begins_anew() -> None:
+def test_a_lost_batch_is_repeated_and_an_answer_in_it_begins_anew() -> None:
     rig = Rig()
     rig.join("a", "1")
     rig.outbox.answer("s")
-    taken = rig.outbox.take(2)
-    assert rig.outbox.lost(taken) == 1
-    rest = rig.outbox.take(BATCH)
-    assert [type(each) for each in rest] == [WholeRoom, SyncEnd]
+    rig.outbox.lost(rig.outbox.take(2))
+    assert [type(each) for each in rig.outbox.take(BATCH)] == [Change, WholeRoom, SyncEnd]
+    assert not rig.outbox
+
+
+def test_a_leave_that_was_lost_is_repeated_although_the_room_is_empty_and_before_what_happened_since() -> None:
+    rig = Rig()
+    rig.join("a", "1")
+    rig.outbox.confirmed(rig.outbox.take(BATCH))
+    rig.leave("a", "1")
+    rig.outbox.lost(rig.outbox.take(BATCH))
+    rig.join("a", "2")
+    taken = rig.outbox.take(BATCH)
+    assert [(each.member.client, each.joined) for each in taken if isinstance(each, Change)] == [
+        ("1", False),
+        ("2", True),
+    ]
+
+
+def test_of_changes_that_were_lost_only_the_last_of_each_client_is_repeated() -> None:
+    rig = Rig()
+    rig.join("b", "2")
+    rig.join("a", "1")
+    rig.leave("a", "1")
+    mark = rig.outbox.mark("b")
+    rig.outbox.lost(rig.outbox.take(BATCH))
+    assert not rig.outbox.reported("b", mark)
+    taken = rig.outbox.take(BATCH)
+    assert [(each.channel, each.joined) for each in taken if isinstance(each, Change)] == [("b", True), ("a", False)]
+
+
+def test_a_room_that_was_lost_is_reported_whole_again() -> None:
+    rig = Rig()
+    rig.join("a", "1")
+    rig.outbox.confirmed(rig.outbox.take(BATCH))
+    rig.outbox.report_all()
+    rig.outbox.lost(rig.outbox.take(BATCH))
     assert [each.room.channel for each in rig.outbox.take(BATCH) if isinstance(each, WholeRoom)] == ["a"]
 
 
@@ -157,7 +190,7 @@ def test_a_channels_changes_are_reported_once_those_until_then_are_confirmed() -
     assert not rig.outbox.reported("a", rig.outbox.mark("a"))
 
 
-def test_a_change_that_was_lost_or_found_no_room_is_reported_with_its_whole_room() -> None:
+def test_a_change_that_was_lost_is_reported_when_repeated_and_one_that_found_no_room_with_its_whole_room() -> None:
     rig = Rig(changes=1)
     rig.join("a", "1")
     rig.join("b", "2")

@@ -1,7 +1,8 @@
 """What is still to be reported to presence, in order and bounded.
 
-Changes that find no room, or may have been lost on their way, are not repeated: their channels are
-reported whole instead, as they are once everything before has been reported.
+Changes that may have been lost on their way are repeated before all that waits: only they tell of a
+leave to a partition that never knew its member. Channels whose changes find no room are reported whole
+instead, as they are once everything before has been reported.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class SyncEnd:
 
 
 Report = Change | WholeRoom | SyncEnd
+_Numbered = tuple[int, Change]
 
 
 class _Sync:
@@ -53,20 +55,22 @@ class _Sync:
 
 
 class PresenceOutbox:
-    """Holds at most ``changes`` changes and ``syncs`` requested syncs; ``prefix`` begins the ids of
-    syncs nobody requested.
+    """Holds at most ``changes`` changes that are not confirmed, and ``syncs`` requested syncs;
+    ``prefix`` begins the ids of syncs nobody requested.
     """
 
     def __init__(self, table: PresenceTable, *, changes: int, syncs: int, prefix: str) -> None:
         self._table, self._most_changes, self._most_syncs, self._prefix = table, changes, syncs, prefix
-        self._queue: deque[Change | _Sync] = deque()
+        self._queue: deque[_Numbered | _Sync] = deque()
+        self._taken: list[_Numbered] = []
+        """The changes of which it is still to be said what became of them."""
         self._changes = 0
         self._requested: dict[str, _Sync] = {}
         self._unreported: set[str] = set()
         self._queued = self._settled = 0
-        """Changes that were ever put in the queue, and those of them that were confirmed or lost."""
+        """The numbers of the last change that was put in the queue, and of the last that was confirmed."""
         self._latest: dict[str, int] = {}
-        """By channel: the number of its latest change that is neither."""
+        """By channel: the number of its latest change that was not confirmed."""
         self._missing: set[str] = set()
         """Channels that presence does not know to be as they are, until they were reported whole."""
         self._own_syncs = 0
@@ -81,8 +85,8 @@ class PresenceOutbox:
             self._miss(change.channel)
             return
         self._changes += 1
-        self._queue.append(change)
         self._queued += 1
+        self._queue.append((self._queued, change))
         self._latest[change.channel] = self._queued
 
     def mark(self, channel: str) -> int:
@@ -113,9 +117,9 @@ class PresenceOutbox:
         taken: list[Report] = []
         while self._queue and len(taken) < at_most:
             head = self._queue[0]
-            if isinstance(head, Change):
-                taken.append(head)
-                self._changes -= 1
+            if isinstance(head, tuple):
+                taken.append(head[1])
+                self._taken.append(head)
                 self._queue.popleft()
             elif (room := next(head.rooms, None)) is not None:
                 taken.append(WholeRoom(room, head.id))
@@ -128,22 +132,28 @@ class PresenceOutbox:
 
     def confirmed(self, taken: Sequence[Report]) -> None:
         """Take note that all of ``taken`` was reported."""
-        self._settle(taken)
+        if self._taken:
+            self._settled = self._taken[-1][0]
+        for _, change in self._taken:
+            if self._latest.get(change.channel, 0) <= self._settled:
+                self._latest.pop(change.channel, None)
+        self._changes -= len(self._taken)
+        self._taken.clear()
         for report in taken:
             if isinstance(report, WholeRoom) and report.room.channel not in self._unreported:
                 # A room that was requested may be older than what its channel is to be reported whole for.
                 self._missing.discard(report.room.channel)
 
-    def lost(self, taken: Sequence[Report]) -> int:
-        """Take note that some of ``taken`` may not have been reported; returns how many channels
-        are to be reported whole now. A request that was being answered is answered from the start.
+    def lost(self, taken: Sequence[Report]) -> None:
+        """Take note that some of ``taken`` may not have been reported: it will be again. A request that
+        was being answered is answered from the start.
         """
+        self._repeat()
         again: dict[str, None] = {}
-        self._settle(taken)
         for report in taken:
             if isinstance(report, Change):
-                self._miss(report.channel)
-            elif isinstance(report, SyncEnd) or report.sync in self._requested:
+                continue
+            if isinstance(report, SyncEnd) or report.sync in self._requested:
                 again[report.sync] = None
             else:
                 self._miss(report.room.channel)
@@ -152,19 +162,22 @@ class PresenceOutbox:
             if begun is not None:
                 self._queue.remove(begun)
             self._begin(sync)
-        return len(self._unreported)
+
+    def _repeat(self) -> None:
+        """Put what was taken back, of each client in each channel only the last: some of it may have
+        arrived, and presence announces nobody twice who is, or is gone, as it knows already.
+        """
+        last = {(change.channel, change.member.client): number for number, change in self._taken}
+        repeated = [
+            (number, change) for number, change in self._taken if last[change.channel, change.member.client] == number
+        ]
+        self._changes -= len(self._taken) - len(repeated)
+        self._queue.extendleft(reversed(repeated))
+        self._taken.clear()
 
     def _miss(self, channel: str) -> None:
         self._unreported.add(channel)
         self._missing.add(channel)
-
-    def _settle(self, taken: Sequence[Report]) -> None:
-        changes = [report.channel for report in taken if isinstance(report, Change)]
-        # Changes are taken in the order in which they were put, so that one number says which are settled.
-        self._settled += len(changes)
-        for channel in changes:
-            if self._latest.get(channel, 0) <= self._settled:
-                self._latest.pop(channel, None)
 
     def _begin(self, sync: str) -> None:
         if sync not in self._requested:

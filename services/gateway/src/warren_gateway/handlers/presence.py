@@ -171,8 +171,8 @@ class PresenceReporter:
                 await self._publisher.publish_all(messages, deadline=self._options.publish_deadline)
             except BusError as error:
                 self.failures += 1
-                channels = self._outbox.lost(taken)
-                _log.warning("presence_not_reported", channels=channels, reason=str(error))
+                self._outbox.lost(taken)
+                _log.warning("presence_not_reported", reports=len(taken), reason=str(error))
                 raise
             self._outbox.confirmed(taken)
             self._answer_askers(taken)
