@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import pytest
 from clients.party import Clients
 from clients.sdk import SdkClient, SdkError, connected, subscribed
 from eventually import eventually
 from staging.suite import Suite
+
+from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, ExchangeName, presence_partition
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 EXPIRY = 10.0
@@ -29,6 +33,22 @@ async def presence_becomes(client: SdkClient, channel: str, users: list[str], *,
             raise
 
     await eventually(as_expected, deadline=deadline, what=f"{users} in {channel}")
+
+
+async def deal_anew(suite: Suite) -> None:
+    """Give channels other partitions of presence, as a restart of the broker may."""
+    exchange = f"e/{ExchangeName.PRESENCE}"
+    vhost = suite.host.administrator.vhost
+    queues = [presence_partition(index) for index in range(DEFAULT_PARTITIONS)]
+    for queue in queues:
+        await suite.broker.manage("DELETE", f"bindings/{vhost}/{exchange}/q/{queue}/1")
+    for queue in reversed(queues):
+        await suite.broker.manage("POST", f"bindings/{vhost}/{exchange}/q/{queue}", {"routing_key": "1"})
+
+
+async def channels_by_partition(suite: Suite) -> list[float]:
+    scrape = await suite.metrics("presence")
+    return [scrape.total("warren_presence_channels", partition=str(index)) for index in range(DEFAULT_PARTITIONS)]
 
 
 async def test_everyone_on_a_killed_gateway_is_gone_within_ten_seconds_and_the_leave_is_pushed(
@@ -110,3 +130,40 @@ async def test_presence_is_whole_again_after_the_broker_was_killed(suite: Suite,
     await presence_becomes(alice, channel, ["alice", "bob"], deadline=30)
     for client in (alice, bob):  # pushes are sent at most once, but never wrong ones
         assert {event["user"] for event in client.log.all("leave", channel)} <= {"carol"}
+
+
+async def test_who_stays_while_channels_change_their_partitions_is_not_announced(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    channels = [f"chat:{unique}-{number}" for number in range(12)]
+    alice = await subscribed(await connected(await clients.make("python", 0, "alice")), *channels)
+    bob = await subscribed(await connected(await clients.make("js", 1, "bob")), *channels)
+    carol = await subscribed(await connected(await clients.make("js", 1, "carol")), *channels)
+    for channel in channels:
+        await presence_becomes(alice, channel, ["alice", "bob", "carol"])
+    before, marks = await channels_by_partition(suite), {client: client.log.mark() for client in (alice, bob)}
+
+    presence = suite.pid("presence")
+    os.kill(presence, signal.SIGSTOP)
+    try:
+        await suite.stage.run(deal_anew(suite))
+        await carol.disconnect()
+        dave = await subscribed(await connected(await clients.make("python", 0, "dave")), *channels)
+        await suite.stage.run(suite.break_connections("warren-presence"))
+    finally:
+        os.kill(presence, signal.SIGCONT)
+
+    for channel in channels:
+        await presence_becomes(dave, channel, ["alice", "bob", "dave"], deadline=20)
+    assert await channels_by_partition(suite) != before
+    # Whatever the partitions had to say of the time before, they say before this.
+    await subscribed(await connected(await clients.make("python", 1, "eve")), *channels)
+    for client, mark in marks.items():
+        for channel in channels:
+            await client.log.one("join", channel, since=mark, matches=lambda event: event["user"] == "eve")
+            pushes = [
+                (event.name, event["user"])
+                for name in ("join", "leave")
+                for event in client.log.all(name, channel, since=mark)
+            ]
+            assert sorted(pushes) == [("join", "dave"), ("join", "eve"), ("leave", "carol")]

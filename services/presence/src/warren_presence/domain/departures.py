@@ -24,9 +24,11 @@ class Departures:
             self._latest.popitem(last=False)
         return True
 
-    def discard(self, channel: str, client: str) -> None:
-        """Take note that somebody is back."""
+    def discard(self, channel: str, client: str) -> bool:
+        """Take note that somebody is there; return whether its leave was the latest that is known of it."""
+        known = (channel, client) in self._latest
         self._latest.pop((channel, client), None)
+        return known
 
     def clear(self) -> None:
         """Forget all."""

@@ -6,6 +6,12 @@ deliveries, in the order of its queue. Time alone makes it send probes and give 
 
 Joins and leaves are announced when they become known, not more than once to this process's knowledge.
 When another process has had the partition before, the last of its announcements may be repeated.
+
+A channel need not keep its partition: a broker that restarts may deal the channels anew, and says so to
+nobody. So whenever deliveries may have been missed, what the gateways' answers add to the index may
+have been announced by another partition, and what they do not confirm may be another's now. Neither is
+announced. Who joined or left meanwhile is announced all the same, because its gateway repeats each
+change until it is confirmed, and to the partition that has the channel by then.
 """
 
 from __future__ import annotations
@@ -137,7 +143,6 @@ class Partition:
             yield from self._resume(now)
         if self._filling is not None and self._filling.caught_up is None:
             self._filling.caught_up = now
-            self._departures.clear()  # whatever was delivered again has been read
         self._roster.forget(now - REMEMBERED)
 
     def _spare_gateways(self, now: float) -> None:
@@ -146,16 +151,19 @@ class Partition:
             incarnation.heard = now
 
     def _resume(self, now: float) -> _Steps:
-        """Ask everyone again, keeping what is known: what has changed since is then announced."""
+        """Ask everyone again, keeping what is known."""
         self.resumed += 1
         self._filling = Filling(self._syncs.want(None), now)
         for incarnation in self._roster.live():
+            # All that one had told was announced, if only by the partition that had the channel before.
+            incarnation.silent |= incarnation.synced
             incarnation.ask(self._filling.sync, now)
         yield Note("partition_resumed", {"members": self.occupancy.size}, alarming=True)
 
     def _complete(self, now: float) -> _Steps:
         if self._filling is not None and self._filling.is_complete(now, self._roster.live()):
             self._filling = None
+            self._departures.clear()  # whatever was delivered or reported again has been read
             yield Note("partition_filled", {"members": self.occupancy.size, "gateways": self.num_gateways})
             yield from self.desk.answer_held()
 
@@ -175,7 +183,7 @@ class Partition:
             case Snapshot():
                 yield from self._snapshot(report, sender, now)
             case Synced():
-                yield from self._synced(report, sender)
+                self._synced(report, sender)
             case _:
                 assert_never(report)
 
@@ -257,14 +265,15 @@ class Partition:
         ]
         joined, left = self.occupancy.replace(sender.gateway, report.channel, occupants)
         yield from _leaves((report.channel, occupant) for occupant in left)
-        if report.announce and not sender.silent:
-            for occupant in joined:
+        for occupant in joined:
+            back = self._departures.discard(report.channel, occupant.client)
+            if report.announce and (back or not sender.silent):
                 yield _announce(DeliverType.JOIN, report.channel, occupant)
 
-    def _synced(self, report: Synced, sender: Incarnation) -> _Steps:
+    def _synced(self, report: Synced, sender: Incarnation) -> None:
         generation = sender.answered(report.sync)
         if generation is not None:
-            yield from _leaves(self.occupancy.drop_unconfirmed(sender.gateway, generation))
+            self.occupancy.drop_unconfirmed(sender.gateway, generation)
 
     # Queries
 

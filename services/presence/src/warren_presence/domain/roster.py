@@ -55,7 +55,8 @@ class Incarnation:
     synced: bool = False
     """Whether all that it holds is known: it has answered a snapshot request whole."""
     silent: bool = False
-    """Whether those its first snapshot names were announced already, by who had the partition before."""
+    """Whether those its next answer adds were announced already, by who had the partition, or their
+    channel, before."""
     returned: bool = False
     """Whether it had expired and has not told all since: until then leaves of the unknown are old news."""
     generation: int = 0
