@@ -30,6 +30,27 @@ def test_what_arrived_is_as_good_as_a_check() -> None:
     assert made.due(80) == [channel]
 
 
+def test_quiet_is_noticed_an_interval_after_what_came_last_not_after_the_next_look() -> None:
+    for last in range(1, 60, 3):
+        for jitter in (0.0, 0.5, 1.0):
+            made, channel = checks(jitter=jitter), Channel()
+            made.add(channel, 0)
+            noticed = []
+            for now in range(1, 200):
+                channel.active |= now <= last
+                if made.due(now) and now > last:
+                    noticed.append(now)
+            assert 20 <= noticed[0] - last <= 50 + 1, (last, jitter, noticed)
+
+
+def test_a_channel_that_is_never_quiet_is_never_due() -> None:
+    made, channel = checks(), Channel()
+    made.add(channel, 0)
+    for now in range(1, 400):
+        channel.active |= now % 9 == 0
+        assert made.due(now) == []
+
+
 def test_a_channel_that_is_gone_is_not_due() -> None:
     made, channel = checks(), Channel()
     made.add(channel, 0)

@@ -110,7 +110,9 @@ class GatewaySettings(ServiceSettings):
         100_000, ge=1000, description="Deliveries the broker keeps for a gateway that lags; the oldest are dropped."
     )
     position_check_interval: float = Field(
-        40.0, gt=0, description="How often a quiet durable channel's position is compared with history's."
+        40.0,
+        gt=0,
+        description="After so long without a publication a durable channel's position is compared with history's.",
     )
 
     request_timeout: float = Field(5.0, gt=0, description="How long another service may take to answer.")
