@@ -121,13 +121,18 @@ class Run:
             raise SetupError(f"the private RabbitMQ did not start: {error} (its logs: {private.log_dir})") from error
         administrator = private.administrator
         async with Management.connect(private.management_url, administrator.user, administrator.password) as management:
-            await provision(
-                management,
-                administrator,
-                passwords,
-                partitions=self._settings.partitions,
-                namespaces=self._settings.namespaces,
-            )
+            try:
+                await provision(
+                    management,
+                    administrator,
+                    passwords,
+                    partitions=self._settings.partitions,
+                    namespaces=self._settings.namespaces,
+                )
+            except BusError as error:
+                raise SetupError(
+                    f"the private RabbitMQ refused: {error}; or remove {folder}, and what waits in it"
+                ) from error
         return private, {
             access.user.removeprefix("warren-"): administrator.login(access.user, passwords[access.user])
             for access in ACCESS

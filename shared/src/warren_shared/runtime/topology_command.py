@@ -25,16 +25,28 @@ from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, MAX_PARTITIONS,
 from warren_shared.topology.declarations import Topology
 
 _APPLY_SECONDS: Final = 60.0
+_OF_ANOTHER_VERSION: Final = "inequivalent arg"
+"""What RabbitMQ says when something exists with other arguments."""
 
 
 async def apply_topology(
     amqp_url: str, *, partitions: int = DEFAULT_PARTITIONS, namespaces: Namespaces | None = None
 ) -> None:
     """Declare everything. Raises BusError, for instance if something exists with other arguments."""
+    try:
+        await _apply(amqp_url, topology(partitions), namespaces)
+    except BusError as error:
+        if _OF_ANOTHER_VERSION not in str(error):
+            raise
+        advice = "another version of Warren made it: delete it, a queue once it is empty, and apply the topology again"
+        raise BusError(f"{error} ({advice})") from error
+
+
+async def _apply(amqp_url: str, wanted: Topology, namespaces: Namespaces | None) -> None:
     connection = await connect(amqp_url, name="warren-topology", heartbeat=30)
     try:
         async with connection.amqp_channel(confirms=False) as channel, driver.within(_APPLY_SECONDS):
-            await _declare(channel, topology(partitions), namespaces)
+            await _declare(channel, wanted, namespaces)
     finally:
         await connection.close()
 

@@ -91,7 +91,12 @@ _EXCHANGES: Final = (
         "The door for publications: backends and gateways publish here under the channel's key.",
         {"alternate-exchange": ExchangeName.DEAD.value},
     ),
-    Exchange(ExchangeName.HISTORY, ExchangeType.CONSISTENT_HASH, "Spreads durable channels over the partitions."),
+    Exchange(
+        ExchangeName.HISTORY,
+        ExchangeType.CONSISTENT_HASH,
+        "Spreads durable channels over the partitions.",
+        {"alternate-exchange": ExchangeName.DEAD.value},
+    ),
     Exchange(ExchangeName.DELIVER, ExchangeType.TOPIC, "What gateways deliver to subscribers."),
     Exchange(ExchangeName.PRESENCE, ExchangeType.CONSISTENT_HASH, "Spreads presence over its partitions."),
     Exchange(ExchangeName.RPC, ExchangeType.TOPIC, "Requests, under <owner>.<method>."),
