@@ -147,10 +147,9 @@ class ConsolePage:
         wider: int = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         return max(0, wider)
 
-    def away_pieces(self) -> int:
-        """Return in how many pieces the chart marks that there was no connection."""
-        pieces: int = self.page.evaluate(_AWAY_PIECES)
-        return pieces
+    def expect_away_pieces(self, wanted: int) -> None:
+        """Wait until the chart marks in so many pieces that there was no connection."""
+        self.page.wait_for_function(f"wanted => ({_AWAY_PIECES})() === wanted", arg=wanted)
 
     def overlaps(self) -> list[str]:
         """Return the neighbours, of one parent, whose boxes intersect."""

@@ -74,4 +74,4 @@ def test_the_chart_marks_an_absence_as_one_piece(window: Open, channel: str) -> 
     console.page.clock.run_for(10_000)
     console.reconnect()
     console.page.clock.run_for(1_000)
-    assert console.away_pieces() == 1
+    console.expect_away_pieces(1)

@@ -32,13 +32,14 @@ class Checkout:
         (root / "bin/docker").chmod(0o755)
         (root / "running").touch()
         self.ports = {name: any_free() for name in PORTS}
-        (root / ".env").write_text("".join(f"{name}={port}\n" for name, port in self.ports.items()))
+        settings = {**self.ports, "COMPOSE_PROFILES": "console"}
+        (root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def runs_already(self) -> None:
         (self._root / "running").write_text("a container's id\n")
 
     def up(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in PORTS}
+        inherited = {name: value for name, value in os.environ.items() if name not in (*PORTS, "COMPOSE_PROFILES")}
         path = f"{self._root / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
             [self._root / "infra/compose/up.sh"],
@@ -91,3 +92,11 @@ def test_containers_that_run_already_may_hold_their_ports(checkout: Checkout) ->
     with socket.create_server((LOOPBACK, checkout.ports["PORT"])):
         assert checkout.up().returncode == 0
     assert checkout.built
+
+
+def test_a_console_that_compose_does_not_start_needs_no_port_and_is_not_promised(checkout: Checkout) -> None:
+    with socket.create_server((LOOPBACK, checkout.ports["CONSOLE_PORT"])):
+        done = checkout.up(COMPOSE_PROFILES="")
+    assert done.returncode == 0
+    assert "http://localhost" not in done.stdout
+    assert "COMPOSE_PROFILES" in done.stdout
