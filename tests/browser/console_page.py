@@ -33,11 +33,15 @@ _OVERLAPS: Final = """() => {
 }"""
 _AWAY_PIECES: Final = """() => {
   const canvas = document.getElementById("chart");
-  const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--red-soft");
-  probe.fillRect(0, 0, 1, 1);
-  const wanted = probe.getImageData(0, 0, 1, 1).data.join();
-  const row = canvas.getContext("2d").getImageData(0, Math.round(canvas.height * 0.3), canvas.width, 1).data;
+  // On a copy made for reading: of reading the page's own canvas again and again the browser warns.
+  const copy = document.createElement("canvas");
+  [copy.width, copy.height] = [canvas.width, canvas.height + 1];
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--red-soft");
+  context.fillRect(0, canvas.height, 1, 1);
+  context.drawImage(canvas, 0, 0);
+  const wanted = context.getImageData(0, canvas.height, 1, 1).data.join();
+  const row = context.getImageData(0, Math.round(canvas.height * 0.3), canvas.width, 1).data;
   const marked = Array.from({ length: canvas.width }, (_, x) => row.slice(4 * x, 4 * x + 4).join() === wanted);
   return marked.filter((is, x) => is && !marked[x - 1]).length;
 }"""
