@@ -18,7 +18,7 @@ AUDIENCE: Final = "warren-tests"
 GATEWAYS: Final = ("gateway-1", "gateway-2")
 SERVICES: Final = ("auth", "presence", "history", *GATEWAYS)
 _STOP_SECONDS: Final = 15.0
-_INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+_INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "WARREN_BROKER_DRIVER")
 
 GATEWAY_SETTINGS: Final[Mapping[str, str]] = {
     "WARREN_GATEWAY_HOST": "127.0.0.1",
