@@ -12,6 +12,8 @@ from staging.suite import Suite, running_broker, running_suite
 
 from warren_dev.supervisor import Supervisor
 from warren_shared.contracts.namespaces import parse_namespaces
+from warren_shared.messaging.amqp.driver import Connect
+from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.runtime.topology_command import apply_topology
 
 BUS_NAMESPACES = parse_namespaces("namespaces: [{name: chat, history_size: 10, history_ttl: 60s}, {name: live}]")
@@ -53,6 +55,12 @@ async def broker_url(bus_host: VirtualHost) -> str:
     await apply_topology(url, namespaces=BUS_NAMESPACES)
     await purge(url)
     return url
+
+
+@pytest.fixture(params=list(BrokerDriver))
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each driver's way to connect: what is promised of the broker holds with every one."""
+    return CONNECT[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -8,16 +8,9 @@ import pytest
 from staging.broker import VirtualHost
 
 from warren_shared.messaging.amqp.driver import Connect
-from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import BrokerUnavailableError
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture(params=list(BrokerDriver))
-def connect(request: pytest.FixtureRequest) -> Connect:
-    """Each driver's way to connect."""
-    return CONNECT[request.param]
 
 
 async def test_a_virtual_host_that_does_not_exist_is_said_to_be_so(bus_host: VirtualHost, connect: Connect) -> None:

@@ -21,7 +21,6 @@ from warren_dev.rabbitmq_package import find_scripts
 from warren_provision.broker_url import BrokerUrl
 from warren_provision.settings import password_variable
 from warren_shared.messaging.amqp.driver import Connect
-from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import BusError, Outgoing
 from warren_shared.runtime.topology_command import apply_topology
 from warren_shared.topology.access import ACCESS
@@ -83,12 +82,6 @@ def tls_broker(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     administrator = replace(private.administrator, scheme="amqps", host="localhost", port=amqps)
     with stage.hold(lambda: running_broker(broker, folder)):
         yield TlsBroker(administrator, f"https://localhost:{https}", authority)
-
-
-@pytest.fixture(params=list(BrokerDriver))
-def connect(request: pytest.FixtureRequest) -> Connect:
-    """Each driver's way to connect."""
-    return CONNECT[request.param]
 
 
 async def opened(connect: Connect, url: str) -> None:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from warren_shared.messaging.amqp.bus import AmqpBus
 from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.dead_letters import dead_letter
-from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import Delivery, Outgoing, UnsendableMessageError
 from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName, QueueName, RpcKey
@@ -25,12 +24,6 @@ from warren_shared.topology.catalogue import ExchangeName, QueueName, RpcKey
 pytestmark = pytest.mark.broker
 DEADLINE = 10.0
 INTERPRETED = ("CC", "BCC", "x-death", "x-delay", "x-match", "x-first-death-queue", "x-stream-filter-value", "x-reason")
-
-
-@pytest.fixture(params=list(BrokerDriver))
-def connect(request: pytest.FixtureRequest) -> Connect:
-    """Each driver's way to connect."""
-    return CONNECT[request.param]
 
 
 @asynccontextmanager
