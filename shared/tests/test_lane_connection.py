@@ -150,6 +150,42 @@ async def test_a_message_that_is_not_confirmed_ends_at_its_deadline() -> None:
         await asyncio.wait_for(later, SOON)
 
 
+async def test_deadlines_end_in_their_own_order_whatever_order_the_messages_went_out_in() -> None:
+    ended: list[float] = []
+
+    async def publish(channel: LaneAmqpChannel, deadline: float) -> None:
+        with pytest.raises(DeadlineExceededError):
+            await channel.publish(numbered(1)[0], deadline=deadline)
+        ended.append(deadline)
+
+    async with with_channel() as (_, channel, _peer):
+        async with asyncio.timeout(SOON), asyncio.TaskGroup() as group:
+            for deadline in (0.4, 0.1, 0.3, 0.2):
+                group.create_task(publish(channel, deadline))
+        with pytest.raises(DeadlineExceededError):
+            await channel.publish(numbered(1)[0], deadline=0.05)
+
+    assert ended == [0.1, 0.2, 0.3, 0.4]
+
+
+async def test_a_broker_that_confirms_nothing_is_sent_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warren_shared.messaging.lane.amqp_channel.MOST_UNCONFIRMED", 3)
+    async with with_channel() as (_, channel, peer):
+        for _ in range(3):
+            with pytest.raises(DeadlineExceededError):
+                await channel.publish(numbered(1)[0], deadline=0.01)
+        with pytest.raises(BrokerUnavailableError, match="confirms nothing"):
+            await channel.publish(numbered(1)[0], deadline=SOON)
+        peer.send(1, commands.Basic.Ack(3, True))
+        await eventually(lambda: not len(channel._confirms))
+
+        again = asyncio.create_task(channel.publish(numbered(1)[0], deadline=SOON))
+        for _ in range(4):
+            await peer.read(commands.Basic.Publish)
+        peer.send(1, commands.Basic.Ack(4))
+        await asyncio.wait_for(again, SOON)
+
+
 async def test_a_blocked_broker_holds_publishers_back_in_order_and_within_their_deadline() -> None:
     async with with_channel() as (connection, channel, peer):
         peer.send(0, commands.Connection.Blocked("memory"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,11 @@ from warren_shared.messaging.lane.confirms import Confirms, Settlement
 from warren_shared.messaging.lane.decoder import Confirmed
 from warren_shared.messaging.lane.gate import Gate, Obstacle
 from warren_shared.messaging.port import BrokerUnavailableError
+
+
+def settlement() -> Settlement:
+    """Messages nobody waits for, as far as these tests go."""
+    return Settlement(cast("asyncio.Future[None]", None), until=0)
 
 
 async def passing(gate: Gate, order: list[int], number: int) -> None:
@@ -78,9 +84,9 @@ async def test_whoever_waits_is_told_that_the_connection_is_gone_and_so_is_whoev
 def test_any_mix_of_single_and_range_confirms_settles_each_message_once(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 40))
     refused = data.draw(st.sets(st.integers(1, count)))
-    confirms, settlements = Confirms(), [Settlement() for _ in range(count)]
-    for settlement in settlements:
-        confirms.sent(settlement)
+    confirms, settlements = Confirms(), [settlement() for _ in range(count)]
+    for each in settlements:
+        confirms.sent(each)
     complete, left = list[Settlement](), set(range(1, count + 1))
     while left:
         tag = data.draw(st.sampled_from(sorted(left)))
@@ -91,14 +97,14 @@ def test_any_mix_of_single_and_range_confirms_settles_each_message_once(data: st
 
     assert len(complete) == count
     assert len(set(map(id, complete))) == count
-    assert [bool(settlement.refused) for settlement in settlements] == [n in refused for n in range(1, count + 1)]
+    assert [bool(each.refused) for each in settlements] == [n in refused for n in range(1, count + 1)]
     assert not len(confirms)
 
 
 def test_a_settlement_of_many_messages_is_complete_with_the_last() -> None:
-    confirms, together, alone = Confirms(), Settlement(), Settlement()
-    for settlement in (together, together, alone, together):
-        confirms.sent(settlement)
+    confirms, together, alone = Confirms(), settlement(), settlement()
+    for each in (together, together, alone, together):
+        confirms.sent(each)
 
     assert confirms.settle(Confirmed(2, multiple=True, positive=True)) == []
     assert confirms.settle(Confirmed(4, multiple=False, positive=False)) == [together]
@@ -107,7 +113,7 @@ def test_a_settlement_of_many_messages_is_complete_with_the_last() -> None:
 
 
 def test_a_confirm_nobody_waits_for_is_ignored_and_a_failure_reaches_all_who_wait_once() -> None:
-    confirms, waiting = Confirms(), Settlement()
+    confirms, waiting = Confirms(), settlement()
     confirms.sent(waiting)
     confirms.sent(waiting)
     error = BrokerUnavailableError("gone")
@@ -119,9 +125,9 @@ def test_a_confirm_nobody_waits_for_is_ignored_and_a_failure_reaches_all_who_wai
 
 
 def test_tags_grow_by_one() -> None:
-    confirms, settlements = Confirms(), [Settlement() for _ in range(3)]
-    for settlement in settlements:
-        confirms.sent(settlement)
+    confirms, settlements = Confirms(), [settlement() for _ in range(3)]
+    for each in settlements:
+        confirms.sent(each)
 
     tags = [confirms.settle(Confirmed(tag, multiple=False, positive=True)) for tag in (1, 2, 3)]
     assert all(a != b for a, b in pairwise(tags))

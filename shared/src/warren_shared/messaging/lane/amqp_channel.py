@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import structlog
 from pamqp import base, commands
@@ -30,10 +31,15 @@ from warren_shared.messaging.port import (
     Headers,
     HeaderValue,
     Outgoing,
-    PublishRejectedError,
     UnsendableMessageError,
 )
 from warren_shared.topology.declarations import Binding, Exchange
+
+MOST_UNCONFIRMED: Final = 65_536
+"""Messages without an answer beyond which nothing more is published: a queue without its majority takes messages and
+confirms none, and each is remembered here until it is."""
+_ALARMS_APART: Final = 0.02
+"""Seconds between two looks at all that wait: a deadline may be told so much late where very many end."""
 
 M = TypeVar("M", bound=base.Frame)
 _log = structlog.get_logger()
@@ -57,30 +63,6 @@ class Wire(Protocol):
         """The amqp channel's number is free again."""
 
 
-class _Waiting(Settlement):
-    """Messages whose publisher waits."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        super().__init__()
-        self.future = future
-
-    def finish(self) -> None:
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        elif self.refused:
-            self.future.set_exception(PublishRejectedError("the broker refused the message"))
-        else:
-            self.future.set_result(None)
-
-    def expire(self) -> None:
-        if not self.future.done():
-            self.future.set_exception(DeadlineExceededError("the broker did not confirm in time"))
-
-
 class LaneAmqpChannel:
     """Implements warren_shared.messaging.amqp.driver.AmqpChannel."""
 
@@ -89,6 +71,8 @@ class LaneAmqpChannel:
         self._wire = wire
         self._loop = asyncio.get_running_loop()
         self._confirms = Confirms()
+        self._alarm: asyncio.TimerHandle | None = None
+        """Goes off no later than the first deadline of those who wait."""
         self._replies: deque[tuple[type[base.Frame], asyncio.Future[base.Frame]]] = deque()
         self._on_deliveries: OnDeliveries | None = None
         self._error: BusError | None = None
@@ -100,31 +84,59 @@ class LaneAmqpChannel:
 
     async def publish(self, message: Outgoing, *, deadline: float) -> None:
         """Publish and wait for the confirm, as the port promises."""
-        await self.publish_all((message,), deadline=deadline)
+        frames = self._wire.encoder.publish(self.number, message)
+        settlement = Settlement(self._loop.create_future(), self._loop.time() + deadline)
+        if self._wire.gate.free:
+            self._write_counted(frames, settlement)
+        else:
+            await self._write_when_free((frames,), settlement)
+        await self._settled(settlement)
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         """Publish in order and wait for all confirms, as the port promises."""
         encode, number = self._wire.encoder.publish, self.number
         frames = [encode(number, message) for message in messages]
-        waiting = _Waiting(self._loop.create_future())
-        until = self._loop.time() + deadline
+        settlement = Settlement(self._loop.create_future(), self._loop.time() + deadline)
+        await self._write_when_free(frames, settlement)
+        if frames:
+            await self._settled(settlement)
+
+    async def _write_when_free(self, frames: Sequence[bytes], settlement: Settlement) -> None:
+        gate = self._wire.gate
         try:
             for each in frames:
-                if not self._wire.gate.free:
-                    await self._enter(until)
-                    self._write_counted(each, waiting)
-                    self._wire.gate.left()
+                if gate.free:
+                    self._write_counted(each, settlement)
                 else:
-                    self._write_counted(each, waiting)
+                    await self._enter(settlement.until)
+                    self._write_counted(each, settlement)
+                    gate.left()
         except BaseException:
-            waiting.future.cancel()  # what was written is still counted, but nobody waits for it
+            settlement.future.cancel()  # what was written is still counted, but nobody waits for it
             raise
-        if frames:
-            alarm = self._loop.call_at(until, waiting.expire)
-            try:
-                await waiting.future
-            finally:
-                alarm.cancel()
+
+    async def _settled(self, settlement: Settlement) -> None:
+        if self._alarm is None or settlement.until < self._alarm.when():
+            self._set_alarm(settlement.until)
+        await settlement.future
+
+    def _set_alarm(self, until: float) -> None:
+        """Have ``_expire`` called. One timer for all: most publishes are confirmed long before their deadline."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(until, self._expire)
+
+    def _expire(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        following = math.inf
+        for settlement in self._confirms.unsettled():
+            if settlement.until <= now:
+                settlement.expire()
+            elif settlement.until < following:
+                following = settlement.until
+        if following < math.inf:
+            self._set_alarm(max(following, now + _ALARMS_APART))
 
     async def write(self, message: Outgoing, *, deadline: float) -> None:
         """Publish without a confirm; waits while the broker takes nothing."""
@@ -147,9 +159,11 @@ class LaneAmqpChannel:
         except TimeoutError as error:
             raise DeadlineExceededError("the broker took no messages in time") from error
 
-    def _write_counted(self, frames: bytes, waiting: _Waiting) -> None:
+    def _write_counted(self, frames: bytes, settlement: Settlement) -> None:
         self._check_open()
-        self._confirms.sent(waiting)
+        if len(self._confirms) >= MOST_UNCONFIRMED:
+            raise BrokerUnavailableError("the broker confirms nothing")
+        self._confirms.sent(settlement)
         self._wire.write(frames)
 
     # Consuming
@@ -287,7 +301,7 @@ class LaneAmqpChannel:
         match event:
             case Confirmed():
                 for settlement in self._confirms.settle(event):
-                    cast("_Waiting", settlement).finish()
+                    settlement.finish()
             case Returned():
                 pass  # nothing is published as mandatory here
             case commands.Channel.Close():
@@ -319,9 +333,11 @@ class LaneAmqpChannel:
         if self._error is not None:
             return
         self._error = error
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._wire.released(self.number)
         for settlement in self._confirms.fail(_as_publishers_see(error)):
-            cast("_Waiting", settlement).finish()
+            settlement.finish()
         while self._replies:
             _, future = self._replies.popleft()
             if not future.done():

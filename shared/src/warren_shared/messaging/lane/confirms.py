@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+import asyncio
+from collections.abc import Iterable
 
 from warren_shared.messaging.lane.decoder import Confirmed
-from warren_shared.messaging.port import BusError
+from warren_shared.messaging.port import BusError, DeadlineExceededError, PublishRejectedError
 
 
 class Settlement:
     """Messages somebody waits for together."""
 
-    __slots__ = ("error", "missing", "refused")
+    __slots__ = ("error", "future", "missing", "refused", "until")
 
-    def __init__(self) -> None:
-        self.missing = 0
-        """Confirms that are still to come."""
-        self.refused = 0
+    def __init__(self, future: asyncio.Future[None], until: float) -> None:
+        """``future`` is what they wait for, ``until`` the event loop's time at which they give up."""
+        self.future, self.until = future, until
+        self.missing = self.refused = 0
+        """Confirms that are still to come, and such as were negative."""
         self.error: BusError | None = None
         """Why no confirms will come any more."""
+
+    def finish(self) -> None:
+        """Tell whoever still waits what came of it."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        elif self.refused:
+            self.future.set_exception(PublishRejectedError("the broker refused the message"))
+        else:
+            self.future.set_result(None)
+
+    def expire(self) -> None:
+        """Tell whoever still waits that its time is up; the confirms may still come."""
+        if not self.future.done():
+            self.future.set_exception(DeadlineExceededError("the broker did not confirm in time"))
 
 
 class Confirms:
@@ -43,10 +61,15 @@ class Confirms:
         if not confirmed.multiple:
             self._settle(confirmed.tag, confirmed.positive, complete)
             return complete
-        last = confirmed.tag or self._last  # 0 means all (AMQP 0-9-1: basic.ack.multiple)
-        for tag in tuple(takewhile(lambda tag: tag <= last, self._open)):
-            self._settle(tag, confirmed.positive, complete)
+        if self._open:
+            last = min(confirmed.tag or self._last, self._last)  # 0 means all (AMQP 0-9-1: basic.ack.multiple)
+            for tag in range(next(iter(self._open)), last + 1):
+                self._settle(tag, confirmed.positive, complete)
         return complete
+
+    def unsettled(self) -> Iterable[Settlement]:
+        """Return what waits, once for each of its messages."""
+        return self._open.values()
 
     def fail(self, error: BusError) -> list[Settlement]:
         """No answer will come any more; returns what waited."""

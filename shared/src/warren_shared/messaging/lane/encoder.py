@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from pamqp import base, heartbeat
@@ -14,7 +15,10 @@ from warren_shared.messaging.port import Outgoing, UnsendableMessageError
 
 HEARTBEAT: Final[bytes] = heartbeat.Heartbeat().marshal()
 _FRAME = struct.Struct(">BHI")
-_CONTENT = struct.Struct(">HHQ")
+_HEADER_START = struct.Struct(">BHIHHQ")
+_BODY_START = struct.Struct(">BBHI")
+_CONTENT_BYTES: Final = 12
+"""What stands before the flags in a content header (AMQP 0-9-1 section 4.2.6.1)."""
 _ACK = struct.Struct(">BHIIQBB")
 _METHOD, _HEADER, _BODY, _END = 1, 2, 3, 0xCE
 _BASIC, _PUBLISH_INDEX, _ACK_INDEX = 60, b"\x00\x3c\x00\x28\x00\x00", 0x003C0050
@@ -39,21 +43,22 @@ class Encoder:
             properties = encode_properties(message)
         except (TypeError, ValueError, OverflowError, struct.error) as error:
             raise UnsendableMessageError(f"the message cannot be encoded: {error}") from error
+        content = _CONTENT_BYTES + len(properties)
+        if content > self._largest_part:
+            raise UnsendableMessageError("the message's headers do not fit into one frame")
         body = message.body
         size = len(body)
-        if _CONTENT.size + len(properties) > self._largest_part:
-            raise UnsendableMessageError("the message's headers do not fit into one frame")
-        parts = [
-            route,
-            _FRAME.pack(_HEADER, number, _CONTENT.size + len(properties)),
-            _CONTENT.pack(_BASIC, 0, size),
-            properties,
-            _FRAME_END,
-        ]
-        for start in range(0, size, self._largest_part):
-            part = body if size <= self._largest_part else body[start : start + self._largest_part]
-            parts += (_FRAME.pack(_BODY, number, len(part)), part, _FRAME_END)
-        return b"".join(parts)
+        header = _HEADER_START.pack(_HEADER, number, content, _BASIC, 0, size)
+        if 0 < size <= self._largest_part:
+            return b"".join((route, header, properties, _BODY_START.pack(_END, _BODY, number, size), body, _FRAME_END))
+        return b"".join((route, header, properties, *self._parts(number, body), _FRAME_END))
+
+    def _parts(self, number: int, body: bytes) -> Iterator[bytes]:
+        """Cut a body into frames; the end of the last is left to the caller, the end before the first is here."""
+        for start in range(0, len(body), self._largest_part):
+            part = body[start : start + self._largest_part]
+            yield _BODY_START.pack(_END, _BODY, number, len(part))
+            yield part
 
     def _route(self, number: int, message: Outgoing) -> bytes:
         payload = _PUBLISH_INDEX + short_string(message.exchange) + short_string(message.routing_key) + b"\x00"

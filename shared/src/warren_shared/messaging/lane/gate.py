@@ -31,11 +31,8 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._passing = False
         self._error: BusError | None = None
-
-    @property
-    def free(self) -> bool:
+        self.free = True
         """Whether one who just came may go on."""
-        return not self._obstacles and not self._passing and not self._waiting and self._error is None
 
     @property
     def obstacles(self) -> frozenset[Obstacle]:
@@ -48,12 +45,14 @@ class Gate:
             raise self._error
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self.free = False
         self._next()
         try:
             await turn
         except BaseException:
             if turn in self._waiting:
                 self._waiting.remove(turn)
+                self._next()
             elif turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.left()  # its turn had come when it was cancelled
             raise
@@ -66,6 +65,7 @@ class Gate:
     def put(self, obstacle: Obstacle) -> None:
         """Shut the gate."""
         self._obstacles.add(obstacle)
+        self.free = False
 
     def clear(self, obstacle: Obstacle) -> None:
         """Take an obstacle away."""
@@ -75,6 +75,7 @@ class Gate:
     def fail(self, error: BusError) -> None:
         """Nobody will be let through any more."""
         self._error = error
+        self.free = False
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -86,3 +87,4 @@ class Gate:
             if not turn.done():
                 self._passing = True
                 turn.set_result(None)
+        self.free = not self._obstacles and not self._passing and not self._waiting and self._error is None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
+from warren_shared.contracts.publication import UNREADABLE_HEADERS
 from warren_shared.messaging.lane.tables import LazyHeaders, encode_table
 from warren_shared.messaging.port import NO_HEADERS, Headers, Outgoing
 
@@ -30,7 +32,7 @@ _LAYOUT: Final = (
 )
 """The properties in the order in which they follow their flags: a text, a table, or so many bytes."""
 _CACHED_PLANS: Final = 256
-_plans: dict[int, tuple[tuple[int, int], ...]] = {}
+_plans: dict[int, tuple[tuple[int, int | None], ...]] = {}
 _FLAGS, _LENGTH = struct.Struct(">H"), struct.Struct(">I")
 _LONGEST_SHORT_STRING: Final = 255
 _CACHED_TYPES: Final = 64
@@ -39,6 +41,8 @@ _content_types: dict[str, bytes] = {}
 
 Properties = tuple[Headers, str | None, str | None, str | None, str | None, str | None]
 """What a delivery tells of them: headers, message_id, type, content_type, correlation_id, reply_to."""
+_PLACES: Final = {_MESSAGE_ID: 1, _TYPE: 2, _CONTENT_TYPE: 3, _CORRELATION_ID: 4, _REPLY_TO: 5}
+_UNREADABLE: Final[Properties] = (MappingProxyType({UNREADABLE_HEADERS: True}), None, None, None, None, None)
 
 
 def short_string(text: str) -> bytes:
@@ -52,27 +56,23 @@ def short_string(text: str) -> bytes:
 def encode_properties(message: Outgoing) -> bytes:
     """Return a message's flags and properties; raises as ``encode_table`` does."""
     flags = _CONTENT_TYPE | _DELIVERY_MODE
-    parts = [_content_types.get(message.content_type) or _encode_content_type(message.content_type)]
+    parts = [b"", _content_types.get(message.content_type) or _encode_content_type(message.content_type)]
     if message.headers:
         flags |= _HEADERS
         parts.append(encode_table(message.headers))
     parts.append(b"\x02" if message.persistent else b"\x01")
-    if message.correlation_id is not None:
-        flags |= _CORRELATION_ID
-        parts.append(short_string(message.correlation_id))
-    if message.reply_to is not None:
-        flags |= _REPLY_TO
-        parts.append(short_string(message.reply_to))
-    if message.expiration_ms is not None:
-        flags |= _EXPIRATION
-        parts.append(short_string(str(message.expiration_ms)))
-    if message.message_id is not None:
-        flags |= _MESSAGE_ID
-        parts.append(short_string(message.message_id))
-    if message.type is not None:
-        flags |= _TYPE
-        parts.append(short_string(message.type))
-    return _FLAGS.pack(flags) + b"".join(parts)
+    for flag, text in (
+        (_CORRELATION_ID, message.correlation_id),
+        (_REPLY_TO, message.reply_to),
+        (_EXPIRATION, None if message.expiration_ms is None else str(message.expiration_ms)),
+        (_MESSAGE_ID, message.message_id),
+        (_TYPE, message.type),
+    ):
+        if text is not None:
+            flags |= flag
+            parts.append(short_string(text))
+    parts[0] = _FLAGS.pack(flags)
+    return b"".join(parts)
 
 
 def _encode_content_type(content_type: str) -> bytes:
@@ -82,38 +82,46 @@ def _encode_content_type(content_type: str) -> bytes:
     return encoded
 
 
-def decode_properties(data: bytes, at: int, end: int) -> Properties:
-    """Return the properties whose flags are at ``at``.
+def decode_properties(content: bytes) -> Properties:
+    """Return the properties in a content header, of which ``content`` is the flags and what follows them. Never raises.
 
-    Raises ValueError, IndexError or struct.error if they do not end at ``end``. Text that is no UTF-8 comes
-    escaped, so that different texts stay different.
+    Text that is no UTF-8 comes escaped, so that different texts stay different. What cannot be read is the single
+    header UNREADABLE_HEADERS: one message must not end a connection.
     """
-    (flags,) = _FLAGS.unpack_from(data, at)
-    at += 2
-    headers: Headers = NO_HEADERS
-    texts: dict[int, str] = {}
-    for flag, layout in _plans.get(flags) or _plan(flags):
+    try:
+        return _decode(content)
+    except (ValueError, IndexError, struct.error):
+        return _UNREADABLE
+
+
+def _decode(content: bytes) -> Properties:
+    (flags,) = _FLAGS.unpack_from(content)
+    if flags & _MORE_FLAGS:
+        raise ValueError("there are no more than 14 properties")
+    at = 2
+    read: list[Any] = [NO_HEADERS, None, None, None, None, None]
+    for layout, place in _plans.get(flags) or _plan(flags):
         if layout == _TEXT:
             start = at + 1
-            at = start + data[at]
-            texts[flag] = data[start:at].decode("utf-8", "backslashreplace")
+            at = start + content[at]
+            if place is not None:
+                read[place] = content[start:at].decode("utf-8", "backslashreplace")
         elif layout == _TABLE:
-            (length,) = _LENGTH.unpack_from(data, at)
+            (length,) = _LENGTH.unpack_from(content, at)
             start = at + 4
             at = start + length
             if length:
-                headers = LazyHeaders(data[start:at])
+                read[0] = LazyHeaders(content[start:at])
         else:
             at += layout
-    if at != end or flags & _MORE_FLAGS:
+    if at != len(content):
         raise ValueError("the properties do not fill their frame")
-    find = texts.get
-    return headers, find(_MESSAGE_ID), find(_TYPE), find(_CONTENT_TYPE), find(_CORRELATION_ID), find(_REPLY_TO)
+    return tuple(read)
 
 
-def _plan(flags: int) -> tuple[tuple[int, int], ...]:
-    """Return what follows a word of flags; publishers use few of them."""
-    plan = tuple((flag, layout) for flag, layout in _LAYOUT if flags & flag)
+def _plan(flags: int) -> tuple[tuple[int, int | None], ...]:
+    """Return how what follows a word of flags is laid out, and its place in Properties; publishers use few words."""
+    plan = tuple((layout, _PLACES.get(flag)) for flag, layout in _LAYOUT if flags & flag)
     if len(_plans) < _CACHED_PLANS:
         _plans[flags] = plan
     return plan

@@ -1,4 +1,4 @@
-"""Field tables: encoded at once, decoded only when somebody looks.
+"""Field tables: encoded at once, decoded as far as somebody looks.
 
 Types are those RabbitMQ reads and writes (RabbitMQ: AMQP 0-9-1 Errata, Field types); the rare ones go
 through pamqp. What is no valid table is read as the single header UNREADABLE_HEADERS, for the
@@ -20,6 +20,7 @@ LONGEST_NAME: Final = 128
 """Bytes of a field's name (AMQP 0-9-1 section 4.2.5.5)."""
 
 _INT32, _INT64, _LENGTH, _DOUBLE = (struct.Struct(code) for code in (">i", ">q", ">I", ">d"))
+_TAGGED_LENGTH, _TAGGED_INT32, _TAGGED_INT64 = (struct.Struct(code) for code in (">BI", ">ci", ">cq"))
 _INT32_RANGE: Final = range(-(2**31), 2**31)
 _CACHED_NAMES: Final = 1024
 _Unpack = Callable[[bytes, int], tuple[int | float | bool, ...]]
@@ -41,6 +42,9 @@ _FIXED: Final[dict[int, tuple[int, _Unpack]]] = {
 }
 _STRING, _VOID = ord("S"), ord("V")
 _names: dict[str, bytes] = {}
+_read_names: dict[bytes, str] = {}
+_UNREADABLE_AS: Final = (ValueError, IndexError, OverflowError, OSError, RecursionError, struct.error, TypeError)
+"""What decoding a broken table may raise."""
 
 
 def encode_table(headers: Mapping[str, HeaderValue]) -> bytes:
@@ -70,10 +74,10 @@ def _encode_value(value: HeaderValue) -> bytes:
     kind = type(value)
     if kind is str:
         raw = cast("str", value).encode()
-        return b"S" + _LENGTH.pack(len(raw)) + raw
+        return _TAGGED_LENGTH.pack(_STRING, len(raw)) + raw
     if kind is int:
         number = cast("int", value)
-        return b"I" + _INT32.pack(number) if number in _INT32_RANGE else b"l" + _INT64.pack(number)
+        return _TAGGED_INT32.pack(b"I", number) if number in _INT32_RANGE else _TAGGED_INT64.pack(b"l", number)
     if kind is float:
         return b"d" + _DOUBLE.pack(cast("float", value))
     if kind is bytes:
@@ -83,38 +87,46 @@ def _encode_value(value: HeaderValue) -> bytes:
 
 def decode_table(fields: bytes) -> dict[str, HeaderValue]:
     """Return a field table; ``fields`` is without its length. Never raises."""
-    try:
-        return _decode(fields)
-    except (ValueError, IndexError, OverflowError, OSError, RecursionError, struct.error, TypeError):
-        return {UNREADABLE_HEADERS: True}
+    return LazyHeaders(fields).table
 
 
-def _decode(fields: bytes) -> dict[str, HeaderValue]:
-    table: dict[str, HeaderValue] = {}
-    at, end = 0, len(fields)
-    while at < end:
-        start = at + 1
-        at = start + fields[at]
-        name, kind = fields[start:at].decode(), fields[at]
-        at += 1
+def _decode(fields: bytes, at: int, table: dict[str, HeaderValue], wanted: str | None) -> int:
+    """Read fields into ``table`` until one is called ``wanted``, or to the end; returns where the next begins.
+
+    Of fields of one name the first counts, so that what was read stays true.
+    """
+    end, name = len(fields), None
+    while at < end and (name is None or name != wanted):
+        after = at + 1 + fields[at]
+        raw = fields[at:after]
+        name = _read_names.get(raw) or _read_name(raw)
+        kind, at = fields[after], after + 1
         if kind == _STRING:
-            (length,) = _LENGTH.unpack_from(fields, at)
             start = at + 4
-            at = start + length
-            table[name] = _text(fields[start:at])
+            at = start + _LENGTH.unpack_from(fields, at)[0]
+            value: HeaderValue = _text(fields[start:at])
         elif kind in _FIXED:
             size, unpack = _FIXED[kind]
-            (table[name],) = unpack(fields, at)
+            (value,) = unpack(fields, at)
             at += size
         elif kind == _VOID:
-            table[name] = None
+            value = None
         else:
-            used, value = decode.embedded_value(fields[at - 1 :])
-            table[name] = cast("HeaderValue", value)
+            used, other = decode.embedded_value(fields[after:])
+            value = cast("HeaderValue", other)
             at += used - 1
-    if at != end:
-        raise ValueError("a field is longer than its table")
-    return table
+        if at > end:
+            raise ValueError("a field is longer than its table")
+        table.setdefault(name, value)
+    return at
+
+
+def _read_name(raw: bytes) -> str:
+    name = raw[1:].decode()
+    if len(_read_names) >= _CACHED_NAMES:
+        _read_names.clear()
+    _read_names[raw] = name
+    return name
 
 
 def _text(raw: bytes) -> str | bytes:
@@ -125,28 +137,45 @@ def _text(raw: bytes) -> str | bytes:
 
 
 class LazyHeaders(Headers):
-    """Headers that are decoded when first looked at."""
+    """Headers that are decoded as far as somebody looked, in the order in which they were written.
 
-    __slots__ = ("_fields", "_table")
+    Who asks for one that comes early does not pay for those behind it.
+    """
+
+    __slots__ = ("_at", "_fields", "_read")
 
     def __init__(self, fields: bytes) -> None:
         """Take a field table without its length."""
         self._fields = fields
-        self._table: dict[str, HeaderValue] | None = None
+        self._at = 0
+        self._read: dict[str, HeaderValue] = {}
 
     @property
     def table(self) -> dict[str, HeaderValue]:
-        """The headers, decoded once."""
-        if self._table is None:
-            self._table = decode_table(self._fields)
-        return self._table
+        """All headers."""
+        self._advance(None)
+        return self._read
+
+    def _advance(self, wanted: str | None) -> None:
+        if self._at >= len(self._fields):
+            return
+        try:
+            self._at = _decode(self._fields, self._at, self._read, wanted)
+        except _UNREADABLE_AS:
+            self._at = len(self._fields)
+            self._read.clear()
+            self._read[UNREADABLE_HEADERS] = True
 
     def __getitem__(self, name: str) -> HeaderValue:
-        return self.table[name]
+        if name not in self._read:
+            self._advance(name)
+        return self._read[name]
 
     def get(self, name: str, default: HeaderValue = None) -> HeaderValue:  # type: ignore[override]  # no overloads
         """Return a header's value, or the default."""
-        return self.table.get(name, default)
+        if name not in self._read:
+            self._advance(name)
+        return self._read.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.table)
@@ -158,7 +187,7 @@ class LazyHeaders(Headers):
         return bool(self._fields)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.table
+        return name in self._read or name in self.table
 
     def __repr__(self) -> str:
         return f"LazyHeaders({self.table!r})"
