@@ -109,8 +109,10 @@ class LaneAmqpChannel:
                     self._write_counted(each, settlement)
                 else:
                     await self._enter(settlement.until)
-                    self._write_counted(each, settlement)
-                    gate.left()
+                    try:
+                        self._write_counted(each, settlement)
+                    finally:
+                        gate.left()
         except BaseException:
             settlement.future.cancel()  # what was written is still counted, but nobody waits for it
             raise
