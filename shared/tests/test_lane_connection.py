@@ -202,30 +202,6 @@ async def test_a_blocked_broker_holds_publishers_back_in_order_and_within_their_
     assert seen == [b"0", b"1", b"2"]  # and the impatient one was never sent
 
 
-async def test_an_amqp_channel_that_closes_while_its_publisher_waits_holds_nobody_else_back() -> None:
-    async with with_channel() as (connection, channel, peer):
-        entering = connection.amqp_channel(confirms=False)
-        opening = asyncio.create_task(entering.__aenter__())
-        await peer.open_channel()
-        other = await opening
-        peer.send(0, commands.Connection.Blocked("memory"))
-        await eventually(lambda: Obstacle.ALARM in connection.gate.obstacles)
-        closed = asyncio.create_task(channel.publish(Outgoing("x", "closed", b""), deadline=SOON))
-        patient = asyncio.create_task(other.write(Outgoing("x", "patient", b""), deadline=SOON))
-        await asyncio.sleep(0)
-        peer.send(1, commands.Channel.Close(406, "PRECONDITION_FAILED", 60, 40))
-        await eventually(lambda: channel.is_closed)
-        peer.send(0, commands.Connection.Unblocked())
-
-        with pytest.raises(BrokerUnavailableError):
-            await closed
-        await asyncio.wait_for(patient, SOON)
-        _, published = await peer.read(commands.Basic.Publish)
-        assert published.routing_key == "patient"
-        peer.writer.transport.abort()
-        await entering.__aexit__(None, None, None)
-
-
 async def test_a_peer_that_does_not_read_stops_publishers_before_much_is_held() -> None:
     async with with_channel() as (connection, channel, _):
         big = [Outgoing("x", "k", b"x" * 100_000) for _ in range(1000)]

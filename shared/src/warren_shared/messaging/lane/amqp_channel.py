@@ -90,7 +90,8 @@ class LaneAmqpChannel:
             self._write_counted(frames, settlement)
         else:
             await self._write_when_free((frames,), settlement)
-        await self._settled(settlement)
+        self._watch(settlement.until)
+        await settlement.wait()
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         """Publish in order and wait for all confirms, as the port promises."""
@@ -99,7 +100,8 @@ class LaneAmqpChannel:
         settlement = Settlement(self._loop.create_future(), self._loop.time() + deadline)
         await self._write_when_free(frames, settlement)
         if frames:
-            await self._settled(settlement)
+            self._watch(settlement.until)
+            await settlement.wait()
 
     async def _write_when_free(self, frames: Sequence[bytes], settlement: Settlement) -> None:
         gate = self._wire.gate
@@ -114,19 +116,15 @@ class LaneAmqpChannel:
                     finally:
                         gate.left()
         except BaseException:
-            settlement.future.cancel()  # what was written is still counted, but nobody waits for it
+            settlement.leave()
             raise
 
-    async def _settled(self, settlement: Settlement) -> None:
-        if self._alarm is None or settlement.until < self._alarm.when():
-            self._set_alarm(settlement.until)
-        await settlement.future
-
-    def _set_alarm(self, until: float) -> None:
-        """Have ``_expire`` called. One timer for all: most publishes are confirmed long before their deadline."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(until, self._expire)
+    def _watch(self, until: float) -> None:
+        """Have ``_expire`` called by then. One timer for all: most are confirmed long before their deadline."""
+        if self._alarm is None or until < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(until, self._expire)
 
     def _expire(self) -> None:
         self._alarm = None
@@ -138,7 +136,7 @@ class LaneAmqpChannel:
             elif settlement.until < following:
                 following = settlement.until
         if following < math.inf:
-            self._set_alarm(max(following, now + _ALARMS_APART))
+            self._watch(max(following, now + _ALARMS_APART))
 
     async def write(self, message: Outgoing, *, deadline: float) -> None:
         """Publish without a confirm; waits while the broker takes nothing."""

@@ -16,7 +16,9 @@ class Settlement:
 
     def __init__(self, future: asyncio.Future[None], until: float) -> None:
         """``future`` is what they wait for, ``until`` the event loop's time at which they give up."""
-        self.future, self.until = future, until
+        self.future: asyncio.Future[None] | None = future
+        """None once nobody waits any more."""
+        self.until = until
         self.missing = self.refused = 0
         """Confirms that are still to come, and such as were negative."""
         self.error: BusError | None = None
@@ -24,7 +26,7 @@ class Settlement:
 
     def finish(self) -> None:
         """Tell whoever still waits what came of it."""
-        if self.future.done():
+        if self.future is None or self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -35,8 +37,24 @@ class Settlement:
 
     def expire(self) -> None:
         """Tell whoever still waits that its time is up; the confirms may still come."""
-        if not self.future.done():
+        if self.future is not None and not self.future.done():
             self.future.set_exception(DeadlineExceededError("the broker did not confirm in time"))
+
+    async def wait(self) -> None:
+        """Wait for all confirms. Raises PublishRejectedError, DeadlineExceededError, or why none will come."""
+        if self.future is not None:
+            try:
+                await self.future
+            finally:
+                self.leave()
+
+    def leave(self) -> None:
+        """Nobody waits any more. What was written is still counted, and its confirm may never come: a future would
+        keep the messages until then, through the traceback of its error.
+        """
+        future, self.future = self.future, None
+        if future is not None and not future.cancel() and not future.cancelled():
+            future.exception()  # looked at
 
 
 class Confirms:
