@@ -74,7 +74,7 @@ async def consume_seconds(connection: Connection, queue: str, *, prefetch: int |
                 for delivery in (delivery for batch in batches for delivery in batch):
                     seen += delivery.headers["x-warren-offset"] is not None
                 if prefetch is not None and batches:
-                    await channel.ack(batches[-1][-1].tag, multiple=True)
+                    await channel.ack(batches[-1][-1].tag)
         return (time.process_time() - began) / MESSAGES
 
 

@@ -97,10 +97,10 @@ class AioPikaAmqpChannel:
         arrived, self._arrived = self._arrived, []
         self._on_deliveries(arrived)
 
-    async def ack(self, tag: int, *, multiple: bool) -> None:
+    async def ack(self, tag: int) -> None:
         """See the protocol."""
         with translated_errors():
-            await self._channel.basic_ack(tag, multiple=multiple)
+            await self._channel.basic_ack(tag, multiple=True)
 
     async def declare_exchange(self, exchange: Exchange) -> None:
         """See the protocol."""

@@ -57,10 +57,10 @@ class Intake:
         size = min(at_most, len(self._waiting))
         return [self._waiting.popleft() for _ in range(size)]
 
-    async def ack(self, last: Delivery, *, multiple: bool) -> None:
-        """Ack one delivery, or everything up to it."""
+    async def ack(self, last: Delivery) -> None:
+        """Ack everything up to a delivery."""
         async with driver.within(driver.SETUP_SECONDS):
-            await self._channel.ack(last.tag, multiple=multiple)
+            await self._channel.ack(last.tag)
 
     def _on_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         self._waiting.extend(deliveries)
@@ -84,7 +84,7 @@ class BatchConsumer:
                 while True:
                     batch = await intake.take(self._max_batch)
                     await self._handler(batch)
-                    await intake.ack(batch[-1], multiple=True)
+                    await intake.ack(batch[-1])
             finally:
                 self.ready = False
 
@@ -115,7 +115,7 @@ class RequestServer:
         slots = asyncio.Semaphore(self._concurrency)
         while True:
             requests = await intake.take(self._concurrency)
-            await intake.ack(requests[-1], multiple=True)
+            await intake.ack(requests[-1])
             for request in requests:
                 await slots.acquire()
                 group.create_task(self._answer(request, slots))

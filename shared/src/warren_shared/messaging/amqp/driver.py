@@ -49,8 +49,8 @@ class AmqpChannel(Protocol):
     async def consume(self, queue: str, on_deliveries: OnDeliveries, *, prefetch: int | None = None) -> None:
         """Consume: with ``prefetch`` deliveries are to be acked, without it they are not."""
 
-    async def ack(self, tag: int, *, multiple: bool) -> None:
-        """Ack one delivery, or everything up to it."""
+    async def ack(self, tag: int) -> None:
+        """Ack everything up to a delivery."""
 
     async def declare_exchange(self, exchange: Exchange) -> None:
         """Declare a durable exchange."""

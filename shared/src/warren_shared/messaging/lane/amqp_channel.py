@@ -23,6 +23,7 @@ from warren_shared.messaging.lane.errors import (
     FrameError,
 )
 from warren_shared.messaging.lane.gate import Gate, Obstacle
+from warren_shared.messaging.lane.in_hand import InHand
 from warren_shared.messaging.port import (
     BrokerUnavailableError,
     BusError,
@@ -59,6 +60,9 @@ class Wire(Protocol):
     def write(self, frames: bytes) -> None:
         """Have frames written at the end of this turn of the event loop."""
 
+    def hold(self, size: int) -> None:
+        """So many more bytes, or with a minus fewer, wait for their consumer's ack."""
+
     def released(self, number: int) -> None:
         """The amqp channel's number is free again."""
 
@@ -75,6 +79,8 @@ class LaneAmqpChannel:
         """Goes off no later than the first deadline of those who wait."""
         self._replies: deque[tuple[type[base.Frame], asyncio.Future[base.Frame]]] = deque()
         self._on_deliveries: OnDeliveries | None = None
+        self._in_hand: InHand | None = None
+        """Of a consumer that acks."""
         self._error: BusError | None = None
         self._closing = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -177,13 +183,16 @@ class LaneAmqpChannel:
             raise RuntimeError("an amqp channel has one consumer")
         if prefetch is not None:
             await self._call(commands.Basic.Qos(prefetch_count=prefetch), commands.Basic.QosOk)
+            self._in_hand = InHand()
         self._on_deliveries = on_deliveries
         await self._call(commands.Basic.Consume(queue=queue, no_ack=prefetch is None), commands.Basic.ConsumeOk)
 
-    async def ack(self, tag: int, *, multiple: bool) -> None:
-        """Ack one delivery, or everything up to it."""
+    async def ack(self, tag: int) -> None:
+        """Ack everything up to a delivery."""
         self._check_open()
-        self._wire.write(encoder.ack(self.number, tag, multiple=multiple))
+        self._wire.write(encoder.ack(self.number, tag, multiple=True))
+        if self._in_hand is not None:
+            self._wire.hold(-self._in_hand.acked(tag))
 
     async def wait_ended(self) -> None:
         """Wait until the amqp channel closes or the broker cancels its consumer; raises why."""
@@ -269,6 +278,7 @@ class LaneAmqpChannel:
         if not self.is_closed:
             closed = self._call(commands.Channel.Close(200, "", 0, 0), commands.Channel.CloseOk)
             self._closing = True
+            self._let_go()  # the broker's answer comes behind deliveries that nobody will ack
             await closed
             self._end(AmqpChannelClosedError("the amqp channel was closed"))
 
@@ -291,6 +301,8 @@ class LaneAmqpChannel:
         """Hand deliveries to the consumer."""
         if self._on_deliveries is None:
             return
+        if self._in_hand is not None:
+            self._wire.hold(self._in_hand.took(deliveries))
         try:
             self._on_deliveries(deliveries)
         except Exception:  # noqa: BLE001 - a consumer's bug must not end the connection; it is logged whole
@@ -335,6 +347,7 @@ class LaneAmqpChannel:
         self._error = error
         if self._alarm is not None:
             self._alarm.cancel()
+        self._let_go()
         self._wire.released(self.number)
         for settlement in self._confirms.fail(_as_publishers_see(error)):
             settlement.finish()
@@ -343,6 +356,11 @@ class LaneAmqpChannel:
             if not future.done():
                 future.set_exception(error)
         self._end_consumer(error)
+
+    def _let_go(self) -> None:
+        if self._in_hand is not None:
+            self._wire.hold(-self._in_hand.dropped())
+            self._in_hand = None
 
     def _end_consumer(self, error: BusError) -> None:
         if not self._ended.done():

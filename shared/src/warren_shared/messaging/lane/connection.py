@@ -26,6 +26,8 @@ WRITE_BUFFER: Final = 262_144
 READ_BUFFER: Final = 131_072
 """Bytes taken in one read. One buffer serves all: asyncio's other protocol allocates 256 KiB for each read, which
 costs more than reading a message."""
+MOST_IN_HAND: Final = 33_554_432
+"""Bytes that wait for their consumers' acks before nothing more is read; read on at half of it."""
 LARGEST_FRAME: Final = 131_072
 _FIRST_FRAME: Final = 65_536
 """Bounds what the broker says before a size is agreed on: connection.start lists its properties."""
@@ -59,6 +61,8 @@ class LaneConnection(asyncio.BufferedProtocol):
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._flush_due = False
+        self._in_hand = 0
+        self._reading = True
         self._heartbeat = 0.0
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._last_received = self._last_written = self._loop.time()
@@ -173,6 +177,21 @@ class LaneConnection(asyncio.BufferedProtocol):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
+    def hold(self, size: int) -> None:
+        """See amqp_channel.Wire. The broker finds the socket full and waits, for all that goes over this connection:
+        what was delivered can be acked without reading more.
+        """
+        self._in_hand += size
+        if self._transport is None or self._error is not None:
+            return
+        if self._reading and self._in_hand > MOST_IN_HAND:
+            self._reading = False
+            self._transport.pause_reading()
+        elif not self._reading and self._in_hand <= MOST_IN_HAND // 2:
+            self._reading = True
+            self._last_received = self._loop.time()
+            self._transport.resume_reading()
+
     def released(self, number: int) -> None:
         """See amqp_channel.Wire."""
         self._channels.pop(number, None)
@@ -252,7 +271,7 @@ class LaneConnection(asyncio.BufferedProtocol):
         if not self._heartbeat or self._error is not None:
             return
         now = self._loop.time()
-        if now - self._last_received > _MISSED_HEARTBEATS * self._heartbeat:
+        if self._reading and now - self._last_received > _MISSED_HEARTBEATS * self._heartbeat:
             transport = self._transport
             self._fail(ConnectionClosedError("the broker sent no heartbeat"))
             if transport is not None:
