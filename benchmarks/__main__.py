@@ -7,11 +7,19 @@ import os
 import platform
 import sys
 
-from benchmarks.rows import connections, fanout, hop, latency, throughput
+from benchmarks.rows import connections, drivers, fanout, hop, latency, memory, throughput
 from benchmarks.suite import running_suite
 from benchmarks.table import Result, render
 
-ROWS = {"hop": hop, "fanout": fanout, "connections": connections, "latency": latency, "throughput": throughput}
+ROWS = {
+    "hop": hop,
+    "memory": memory,
+    "fanout": fanout,
+    "connections": connections,
+    "latency": latency,
+    "throughput": throughput,
+    "drivers": drivers,
+}
 
 
 async def measure(chosen: list[str]) -> list[Result]:

@@ -49,6 +49,26 @@ class Suite:
     ops_ports: Mapping[str, int]
     cores: Cores
     supervisor: Supervisor
+    node: Program
+    """The broker's."""
+
+    @asynccontextmanager
+    async def memory_alarm(self) -> AsyncIterator[None]:
+        """Have the broker believe that it is out of memory (RabbitMQ: Alarms) while the block runs."""
+        await self._control("set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            yield
+        finally:
+            await self._control("set_vm_memory_high_watermark", "0.4")
+
+    async def _control(self, *arguments: str) -> None:
+        control = Path(self.node.command[0]).with_name("rabbitmqctl")
+        process = await asyncio.create_subprocess_exec(
+            control, *arguments, env=dict(self.node.environment), stdout=asyncio.subprocess.DEVNULL
+        )
+        async with asyncio.timeout(READY_SECONDS):
+            if await process.wait():
+                raise RuntimeError(f"rabbitmqctl {arguments[0]} failed")
 
     def process(self, name: str) -> psutil.Process:
         """Return a service's process."""
@@ -111,7 +131,7 @@ async def running_suite(environment: Mapping[str, str] | None = None) -> AsyncIt
             await supervisor.wait_ready(*ops, deadline=READY_SECONDS)
             for name in ops:
                 _pin(supervisor.pid(name), cores.server if name == "gateway" else cores.load)
-            yield Suite(url, f"ws://127.0.0.1:{port}/connection/websocket", ops, cores, supervisor)
+            yield Suite(url, f"ws://127.0.0.1:{port}/connection/websocket", ops, cores, supervisor, broker.programs[-1])
 
 
 def _service(name: str, ops_port: int, common: Mapping[str, str]) -> Program:

@@ -23,7 +23,7 @@ from warren_shared.messaging.lane.tables import LazyHeaders, decode_table, encod
 from warren_shared.messaging.port import Delivery, Outgoing, UnsendableMessageError
 
 FRAME_MAX = 4096
-FUZZ_CASES = int(os.environ.get("WARREN_FUZZ_CASES", "20000"))
+FUZZ_CASES = int(os.environ.get("WARREN_FUZZ_CASES", "5000"))
 SHORT = st.text(max_size=60)
 VALUES = st.one_of(
     st.text(max_size=40),
