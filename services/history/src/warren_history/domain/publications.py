@@ -9,8 +9,11 @@ from types import MappingProxyType
 from warren_shared.contracts.namespaces import NamespaceOptions
 
 
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
 def _no_tags() -> Mapping[str, str]:
-    return MappingProxyType({})
+    return _NO_TAGS
 
 
 @dataclass(frozen=True, slots=True)
