@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from warren_shared.contracts.namespaces import NamespaceOptions
 
-
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 

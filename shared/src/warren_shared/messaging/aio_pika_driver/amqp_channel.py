@@ -102,6 +102,11 @@ class AioPikaAmqpChannel:
         with translated_errors():
             await self._channel.basic_ack(tag, multiple=True)
 
+    async def ask(self) -> None:
+        """See the protocol."""
+        with translated_errors():
+            await self._channel.basic_qos(prefetch_count=0)
+
     async def declare_exchange(self, exchange: Exchange) -> None:
         """See the protocol."""
         with translated_errors():

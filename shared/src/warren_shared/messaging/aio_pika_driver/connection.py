@@ -48,6 +48,10 @@ class AioPikaConnection:
             with suppress(BusError), translated_errors():
                 await self._connection.transport.connection.closing
 
+    def silent_for(self) -> float:
+        """See the protocol. aio-pika does not tell: a dead link is noticed by heartbeats alone."""
+        return 0.0
+
     async def close(self) -> None:
         """See the protocol."""
         with suppress(*FAILURES, TimeoutError):

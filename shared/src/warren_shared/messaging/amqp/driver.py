@@ -52,6 +52,9 @@ class AmqpChannel(Protocol):
     async def ack(self, tag: int) -> None:
         """Ack everything up to a delivery."""
 
+    async def ask(self) -> None:
+        """Ask the broker something that changes nothing, and wait for its answer."""
+
     async def declare_exchange(self, exchange: Exchange) -> None:
         """Declare a durable exchange."""
 
@@ -91,6 +94,11 @@ class Connection(Protocol):
 
     async def wait_closed(self) -> None:
         """Wait until it is gone, for whatever reason."""
+
+    def silent_for(self) -> float:
+        """Return for how many seconds the broker has said nothing at all. 0 where that tells nothing: while it takes
+        nothing and said so, while this side reads nothing, and from a driver that does not know.
+        """
 
     async def close(self) -> None:
         """Close it, giving the broker two seconds to agree."""

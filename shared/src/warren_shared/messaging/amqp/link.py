@@ -17,6 +17,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from warren_shared.messaging.amqp import driver
+from warren_shared.messaging.amqp.pulse import Pulse
 from warren_shared.messaging.amqp.task_group import task_group
 from warren_shared.messaging.port import BusError
 
@@ -55,7 +56,8 @@ class Link:
 
     def __init__(self, connect: driver.Connect, url: str, *, name: str, heartbeat: int) -> None:
         self._open, self._url, self._name, self._heartbeat = connect, url, name, heartbeat
-        self._stations: list[Station] = []
+        self._stations: list[Station] = [Pulse(self._give_up)]
+        self._given_up = asyncio.Event()
         self.connected = False
         self.connects = 0
         """How many connections were made so far."""
@@ -97,12 +99,22 @@ class Link:
         _log.warning("broker_unreachable", link=self._name, broker=driver.redact(self._url), reason=str(error))
 
     async def _work(self, connection: driver.Connection) -> None:
+        self._given_up.clear()
         with suppress(ConnectionLostError):
             async with task_group() as group:
                 for station in self._stations:
                     group.create_task(_keep_working(station, connection), name=station.name)
+                group.create_task(self._wait_given_up(), name="giving up")
                 await connection.wait_closed()
                 raise ConnectionLostError
+
+    async def _wait_given_up(self) -> None:
+        await self._given_up.wait()
+        raise ConnectionLostError
+
+    def _give_up(self) -> None:
+        """Have the present connection replaced."""
+        self._given_up.set()
 
     @property
     def stations(self) -> Sequence[Station]:

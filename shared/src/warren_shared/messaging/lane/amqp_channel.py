@@ -212,6 +212,10 @@ class LaneAmqpChannel:
         """Whether it is closed."""
         return self._error is not None or self._closing
 
+    async def ask(self) -> None:
+        """Ask the broker something that changes nothing, and wait for its answer."""
+        await self._call(commands.Basic.Qos(prefetch_count=0), commands.Basic.QosOk)
+
     # Declaring
 
     async def declare_exchange(self, exchange: Exchange) -> None:

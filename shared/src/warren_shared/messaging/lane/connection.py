@@ -78,6 +78,12 @@ class LaneConnection(asyncio.BufferedProtocol):
         """Wait until the connection is gone, for whatever reason."""
         await asyncio.shield(self._lost)
 
+    def silent_for(self) -> float:
+        """Return for how many seconds the broker has said nothing; 0 while it is blocked, or is not listened to."""
+        if not self._reading or Obstacle.ALARM in self.gate.obstacles:
+            return 0.0
+        return self._loop.time() - self._last_received
+
     # Opening and closing
 
     async def handshake(self, address: Address, *, name: str, heartbeat: int) -> None:
