@@ -85,6 +85,13 @@ def namespace_pattern(namespace: str) -> str:
     return f"{namespace or NO_NAMESPACE_WORD}.#"
 
 
+def namespace_key(namespace: str) -> str:
+    """Return the routing key of what is for a whole namespace. :func:`namespace_pattern` matches it,
+    because ``#`` stands for no word as well; no channel has it, because every channel's key has a dot.
+    """
+    return namespace or NO_NAMESPACE_WORD
+
+
 def users_of(channel: str) -> frozenset[str] | None:
     """Return the user ids a user-limited channel names after ``#``, or None if it is none.
 
