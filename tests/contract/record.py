@@ -7,7 +7,8 @@ it; and of what reaches gateways on ``warren.deliver`` and ``warren.publish``, w
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,12 @@ from typing import Final
 import orjson
 
 from warren_history.domain.publications import Appended, Content
-from warren_history.handlers.egress import numbered
+from warren_history.handlers.egress import Leaving, numbered
+from warren_history.handlers.packing import Packing
 from warren_presence.domain.occupants import client_info
 from warren_shared.contracts import auth, history, presence, rpc
 from warren_shared.contracts.envelope import Message
+from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.contracts.publication import DeliverType, Header
 from warren_shared.messaging.port import Delivery, Outgoing
 from warren_shared.topology.catalogue import ExchangeName
@@ -109,15 +112,23 @@ SHOWN: Final = {"data": {"text": "hi"}, "info": INFO, "tags": {"k": "v"}}
 def deliveries() -> Iterable[Line]:
     """Return what gateways receive, and what they show of it to clients."""
     whole = Content(PUBLISHED.body, info=str(PUBLISHED.headers[Header.INFO]), tags={"k": "v"})
-    stored = numbered(PUBLISHED, Appended("e1", 4, 1700000000017, whole), TRACE)
+    whole_leaves = Leaving(PUBLISHED, Appended("e1", 4, 1700000000017, whole), TRACE)
+    stored = numbered(whole_leaves)
     plain = Delivery(ExchangeName.PUBLISH.value, "_.lobby", b"1")
-    bare = numbered(plain, Appended("e1", 1, 1700000000017, Content(b"1")), {})
+    bare_leaves = Leaving(plain, Appended("e1", 1, 1700000000017, Content(b"1")), {})
+    bare = numbered(bare_leaves)
     yield _line(PUBLISHED, channel="chat:a", pub=SHOWN)
     yield _line(plain, channel="lobby", pub={"data": 1})
     position = {"offset": 4, "time": 1700000000017}
     yield _line(stored, channel="chat:a", epoch="e1", pub={**SHOWN, **position})
     yield _line(replace(stored, type=DeliverType.PUBLICATION), channel="chat:a", epoch="e1", pub={**SHOWN, **position})
-    yield _line(bare, channel="lobby", epoch="e1", pub={"data": 1, "offset": 1, "time": 1700000000017})
+    shown_bare = {"data": 1, "offset": 1, "time": 1700000000017}
+    yield _line(bare, channel="lobby", epoch="e1", pub=shown_bare)
+    shown_whole = {"channel": "chat:a", "epoch": "e1", "pub": {**SHOWN, **position}}
+    yield _pack_line(whole_leaves, whole_leaves, inside=[shown_whole, shown_whole])
+    other = Leaving(replace(plain, routing_key="_.hall"), *bare_leaves[1:])
+    shown_channels = [{"channel": name, "epoch": "e1", "pub": shown_bare} for name in ("lobby", "hall")]
+    yield _pack_line(bare_leaves, other, inside=shown_channels)
     whole_client = {"user": "alice", "client": "c1", "conn_info": {"name": "Alice"}, "chan_info": 1}
     for member, shown in ((MEMBER, whole_client), (PLAIN_MEMBER, {"user": "", "client": "c2"})):
         for kind in (DeliverType.JOIN, DeliverType.LEAVE):
@@ -125,7 +136,15 @@ def deliveries() -> Iterable[Line]:
             yield _line(push, channel="chat:a", **{kind.value: {"info": shown}})
 
 
+def _pack_line(*leaving: Leaving, inside: Sequence[Line]) -> Line:
+    """Return a pack: of a channel, or of those without a namespace, which are bound whole."""
+    whole = parse_namespaces("{without_namespace: {bind_namespace: true}, namespaces: []}")
+    (parcel,) = Packing(whole, enabled=True).parcels(leaving)
+    return _line(parcel.message, inside=inside)
+
+
 def _line(message: Outgoing | Delivery, **means: object) -> Line:
+    is_pack = message.type == DeliverType.PACK
     wire = {
         "exchange": str(message.exchange),
         "routing_key": message.routing_key,
@@ -133,7 +152,8 @@ def _line(message: Outgoing | Delivery, **means: object) -> Line:
         "content_type": message.content_type,
         "message_id": message.message_id,
         "headers": dict(message.headers),
-        "body": message.body.decode(),
+        # A pack is no text.
+        **({"base64": b64encode(message.body).decode()} if is_pack else {"body": message.body.decode()}),
     }
     return {"wire": wire, "means": means}
 

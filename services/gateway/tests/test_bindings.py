@@ -160,7 +160,7 @@ def test_a_namespace_that_becomes_one_of_personal_channels_is_bound_whole() -> N
     bind_all(made)
     made.always_whole(["ab"])
     assert made.take_binds(10) == ["ab.#"]
-    made.bound(["ab.#"])
+    assert made.bound(["ab.#"]) == ["ab:1"]  # it may have missed what came under the namespace's key
     assert made.take_unbinds(10) == ["ab.1"]
 
 

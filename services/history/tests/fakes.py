@@ -4,9 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from warren_shared.messaging.port import Outgoing, UnsendableMessageError
+from warren_shared.contracts.pack import read_pack
+from warren_shared.messaging.port import JSON, Outgoing, UnsendableMessageError
+
+
+def apart(messages: Iterable[Outgoing]) -> list[Outgoing]:
+    """Put the publications of packs in the packs' places, as the messages they would be alone."""
+    return [each for message in messages for each in (_unpacked(message) if message.type == "pack" else [message])]
+
+
+def _unpacked(pack: Outgoing) -> list[Outgoing]:
+    return [
+        Outgoing(
+            pack.exchange,
+            run.key,
+            publication.data,
+            headers={
+                "offset": publication.offset,
+                "epoch": run.epoch,
+                "time": publication.time,
+                **publication.headers,
+            },
+            message_id=publication.message_id or None,
+            content_type=publication.content_type or JSON,
+        )
+        for run in read_pack(pack.body)
+        for publication in run.publications()
+    ]
 
 
 class FakeClock:

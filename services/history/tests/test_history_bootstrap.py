@@ -22,7 +22,7 @@ from warren_shared.runtime.namespace_watcher import NamespaceWatcher
 from warren_shared.runtime.ops import Check, OpsServer
 from warren_shared.runtime.service import Context
 
-from .fakes import FakeClock, FakePublisher
+from .fakes import FakeClock, FakePublisher, apart
 
 FILE = "namespaces: [{name: chat, history_size: 10, history_ttl: 1m}, {name: live}]"
 
@@ -130,7 +130,17 @@ async def test_what_was_stored_is_there_when_it_starts_again(history: Running) -
         await history.bus.consumers["warren.history.0"]([delivery(message_id="m1")])
     async with history():
         await history.bus.consumers["warren.history.0"]([delivery(message_id="m1"), delivery(message_id="m2")])
-    assert [message.headers["offset"] for message in history.bus.published] == [1, 1, 2]
+    assert [message.headers["offset"] for message in apart(history.bus.published)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(("setting", "types"), [(True, ["pack"]), (False, [None, None])])
+async def test_publications_leave_together_unless_the_setting_says_otherwise(
+    history: Running, setting: bool, types: list[str | None]
+) -> None:
+    history.settings = history.settings.model_copy(update={"pack_deliveries": setting})
+    async with history():
+        await history.bus.consumers["warren.history.0"]([delivery(), delivery()])
+    assert [message.type for message in history.bus.published] == types
 
 
 async def test_a_reload_changes_bindings_admission_and_reads(history: Running) -> None:

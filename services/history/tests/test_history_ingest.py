@@ -19,7 +19,7 @@ from warren_shared.messaging.dead_letters import REASON_HEADER, SERVICE_HEADER
 from warren_shared.messaging.port import BrokerUnavailableError, Delivery, Outgoing, PublishRejectedError
 from warren_shared.observability.tracing import Tracing
 
-from .fakes import FakeClock, FakePublisher
+from .fakes import FakeClock, FakePublisher, apart
 from .memory_store import MemoryStore
 
 QUEUE = "warren.history.0"
@@ -70,7 +70,7 @@ def delivery(body: str, message_id: str | None = None, key: str = "chat.room", *
 
 
 def sent(messages: Sequence[Outgoing]) -> list[tuple[str, bytes, object]]:
-    return [(message.routing_key, message.body, message.headers.get("offset")) for message in messages]
+    return [(message.routing_key, message.body, message.headers.get("offset")) for message in apart(messages)]
 
 
 async def test_a_batch_is_numbered_and_sent_in_order() -> None:
@@ -78,8 +78,8 @@ async def test_a_batch_is_numbered_and_sent_in_order() -> None:
     await service.take([delivery("1"), delivery("2", key="chat.other"), delivery("3")])
     assert sent(service.publisher.published) == [
         ("chat.room", b"1", 1),
-        ("chat.other", b"2", 1),
         ("chat.room", b"3", 2),
+        ("chat.other", b"2", 1),
     ]
     assert service.counts.appended == {"chat": 3}
     assert service.counts.batches.total == 3
@@ -118,7 +118,7 @@ async def test_the_content_type_is_kept_or_told_by_the_namespace() -> None:
             Delivery("warren.publish", "chat.a", b"1"),
         ]
     )
-    assert [message.content_type for message in service.publisher.published] == [
+    assert [message.content_type for message in apart(service.publisher.published)] == [
         "image/png",
         "application/octet-stream",
         "application/json",
@@ -130,9 +130,10 @@ async def test_a_redelivered_batch_is_sent_again_under_its_old_offsets() -> None
     batch = [delivery("1", "m1"), delivery("2", "m2")]
     await service.take(batch)
     await service.take([*batch, delivery("3", "m3")])
-    first, again = service.publisher.published[:2], service.publisher.published[2:4]
+    published = apart(service.publisher.published)
+    first, again = published[:2], published[2:4]
     assert first == again
-    assert sent(service.publisher.published[4:]) == [("chat.room", b"3", 3)]
+    assert sent(published[4:]) == [("chat.room", b"3", 3)]
     assert (service.counts.appended["chat"], service.counts.duplicates["chat"]) == (3, 2)
 
 
@@ -250,7 +251,7 @@ async def test_a_dead_letter_waits_for_a_broker_that_is_away() -> None:
 
 async def test_a_publication_the_broker_refuses_is_left_to_reads_and_stops_no_other() -> None:
     service = Service()
-    service.publisher.refuses = lambda message: message.body == b"2"
+    service.publisher.refuses = lambda message: any(each.body == b"2" for each in apart([message]))
     with capture_logs() as logs:
         await service.take([delivery("1"), delivery("2"), delivery("3")])
     assert sent(service.publisher.published) == [("chat.room", b"1", 1), ("chat.room", b"3", 3)]

@@ -18,10 +18,13 @@ from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.messaging.port import BrokerUnavailableError, Delivery
 from warren_shared.observability.tracing import Tracing
 
-from .fakes import FakeClock, FakePublisher
+from .fakes import FakeClock, FakePublisher, apart
 from .memory_store import MemoryStore
 
-NAMESPACES = parse_namespaces("namespaces: [{name: chat, history_size: 2, history_ttl: 1h}]")
+NAMESPACES = parse_namespaces(
+    "namespaces: [{name: chat, history_size: 2, history_ttl: 1h}, "
+    "{name: mine, history_size: 2, history_ttl: 1h, bind_namespace: true}]"
+)
 failures = st.lists(st.sampled_from(["none", "before", "after"]), max_size=12)
 
 
@@ -50,7 +53,7 @@ class Gateway:
         self.seen: dict[str, list[bytes]] = {}
 
     def follow(self, publisher: FakePublisher) -> None:
-        for message in publisher.published:
+        for message in apart(publisher.published):
             offset = message.headers["offset"]
             assert isinstance(offset, int)
             channel, top = message.routing_key, self.top.get(message.routing_key, 0)
@@ -63,7 +66,7 @@ class Gateway:
 
 @settings(max_examples=100, deadline=None)
 @given(
-    keys=st.lists(st.sampled_from(["chat.a", "chat.b"]), max_size=12),
+    keys=st.lists(st.sampled_from(["chat.a", "chat.b", "mine.a", "mine.b"]), max_size=12),
     batch_size=st.integers(1, 5),
     store_plan=failures,
     before=st.lists(st.booleans(), max_size=12),

@@ -18,7 +18,7 @@ from warren_shared.messaging.port import BatchHandler, Delivery
 from warren_shared.observability.trace_context import parse_traceparent
 from warren_shared.observability.tracing import Tracing
 
-from .fakes import FakeClock, FakePublisher
+from .fakes import FakeClock, FakePublisher, apart
 from .memory_store import MemoryStore
 
 QUEUE = "warren.history.3"
@@ -53,7 +53,7 @@ class Traced:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
 
     def sent_headers(self) -> list[dict[str, object]]:
-        return [dict(message.headers) for message in self.publisher.published]
+        return [dict(message.headers) for message in apart(self.publisher.published)]
 
 
 def context_of(span: ReadableSpan) -> SpanContext:

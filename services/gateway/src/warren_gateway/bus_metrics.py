@@ -58,12 +58,19 @@ CHANNELS: Final = MetricSpec("warren_gateway_channels", "gauge", "Channels follo
 SUBSCRIPTIONS: Final = MetricSpec("warren_gateway_subscriptions", "gauge", "Subscriptions of local connections.", _NS)
 BOUND_KEYS: Final = MetricSpec("warren_gateway_bound_keys", "gauge", "Keys the gateway's queue is bound by.")
 FILTERED: Final = MetricSpec(
-    "warren_gateway_filtered", "counter", "Deliveries on channels nobody here follows: the price of namespace bindings."
+    "warren_gateway_filtered",
+    "counter",
+    "Publications on channels nobody here follows: the price of namespace bindings.",
 )
 NO_CHANNEL: Final = MetricSpec(
     "warren_gateway_no_channel",
     "counter",
     "Deliveries under a key that is no channel's, seen where a whole namespace is bound: a backend's mistake.",
+)
+PACKS: Final = MetricSpec(
+    "warren_gateway_pack_publications",
+    "histogram",
+    "Publications in one delivery, where history sent them together; what came alone is not counted.",
 )
 DEAD_LETTERS: Final = MetricSpec("warren_gateway_dead_letters", "counter", "Deliveries kept as dead letters.")
 DEAD_LETTERS_SUPPRESSED: Final = MetricSpec(
@@ -107,6 +114,7 @@ CATALOGUE: Final = (
     BOUND_KEYS,
     FILTERED,
     NO_CHANNEL,
+    PACKS,
     DEAD_LETTERS,
     DEAD_LETTERS_SUPPRESSED,
     PRESENCE_MEMBERS,
@@ -138,6 +146,7 @@ class BusMetrics:
         yield Reading(BOUND_KEYS, len(self._channels.binder.plan))
         yield Reading(FILTERED, counts.filtered)
         yield Reading(NO_CHANNEL, counts.no_channel)
+        yield HistogramReading(PACKS, counts.packs)
         yield Reading(DEAD_LETTERS, counts.dead_letters)
         yield Reading(DEAD_LETTERS_SUPPRESSED, counts.dead_letters_suppressed)
         yield Reading(PRESENCE_MEMBERS, self._presence.members)

@@ -76,6 +76,7 @@ def _ingest(context: Context, settings: HistorySettings, store: Store, counts: C
             patience=Patience(settings.hold_seconds),
             publish_deadline=settings.publish_deadline_seconds,
             drain=settings.drain_seconds,
+            pack_deliveries=settings.pack_deliveries,
         ),
     )
 

@@ -40,6 +40,11 @@ APPEND_SECONDS: Final = MetricSpec(
 STORE_FAILURES: Final = MetricSpec(
     "warren_history_store_failures", "counter", "Appends, reads and sweeps the store refused. Look at disk and log."
 )
+PACKS: Final = MetricSpec(
+    "warren_history_pack_publications",
+    "histogram",
+    "Publications in one message to gateways, where they leave together; what leaves alone is not counted.",
+)
 EGRESS_FAILURES: Final = MetricSpec(
     "warren_history_egress_failures", "counter", "Batches the broker did not confirm at once; they are sent again."
 )
@@ -79,6 +84,7 @@ CATALOGUE: Final = (
     BATCH,
     APPEND_SECONDS,
     STORE_FAILURES,
+    PACKS,
     EGRESS_FAILURES,
     UNSENT,
     DEAD_LETTERS_LOST,
@@ -111,6 +117,7 @@ class Counts:
     batches: Histogram = field(default_factory=_batch_histogram)
     append_seconds: Histogram = field(default_factory=_seconds_histogram)
     store_failures: int = 0
+    packs: Histogram = field(default_factory=_batch_histogram)
     egress_failures: int = 0
     unsent: int = 0
     dead_letters_lost: int = 0
@@ -137,6 +144,7 @@ class Counts:
         yield HistogramReading(BATCH, self.batches)
         yield HistogramReading(APPEND_SECONDS, self.append_seconds)
         yield Reading(STORE_FAILURES, self.store_failures)
+        yield HistogramReading(PACKS, self.packs)
         yield Reading(EGRESS_FAILURES, self.egress_failures)
         yield Reading(UNSENT, self.unsent)
         yield Reading(DEAD_LETTERS_LOST, self.dead_letters_lost)

@@ -39,6 +39,11 @@ class HistorySettings(ServiceSettings):
     publish_deadline_seconds: float = Field(
         10.0, gt=0, le=120, description="How long the broker may take to confirm a batch."
     )
+    pack_deliveries: bool = Field(
+        True,
+        description="Send publications of a batch to gateways together, several in one message. Switch it off while "
+        "there are gateways of 0.1.0, which cannot read that.",
+    )
     hold_seconds: float = Field(
         120.0,
         gt=0,

@@ -36,12 +36,14 @@ class DeliverType(StrEnum):
     have any type.
 
     The body of a join or leave is the client protocol's ClientInfo as a JSON object: ``user`` and
-    ``client``, and ``conn_info`` and ``chan_info`` embedded as the JSON they are.
+    ``client``, and ``conn_info`` and ``chan_info`` embedded as the JSON they are. That of a pack holds
+    several publications, see :mod:`warren_shared.contracts.pack`.
     """
 
     PUBLICATION = "publication"
     JOIN = "join"
     LEAVE = "leave"
+    PACK = "pack"
 
 
 class Header(StrEnum):

@@ -12,7 +12,7 @@ from warren_dev.reference.markdown import code, page, prose, table
 from warren_dev.reference.publications import HEADER_MEANINGS
 from warren_dev.reference.routes import DEFAULT_EXCHANGE, Route, answered_by, routes_of
 from warren_dev.reference.schemas import Schema, message_schemas, nested_models, type_text
-from warren_shared.contracts import publication
+from warren_shared.contracts import pack, publication
 from warren_shared.contracts.envelope import Message
 
 _INTRODUCTION = """
@@ -29,6 +29,15 @@ Headers of a publication. A backend may set the tags and the trace context, the 
 {publication.MAX_PAYLOAD_BYTES:,} bytes, with at most {publication.MAX_TAGS} tags and a `message_id` of at most
 {publication.MAX_MESSAGE_ID_BYTES} bytes. On `warren.deliver` the property `type` tells what a delivery is:
 {", ".join(f"`{kind}`" for kind in publication.DeliverType)}; without it a delivery is a publication.
+"""
+
+_PACKS_TEXT = f"""
+What history appended together it sends together: as a delivery of type `{publication.DeliverType.PACK}`, with at most
+{pack.MAX_PACK_PUBLICATIONS} publications and {pack.MAX_PACK_BYTES:,} bytes of them, under the routing key of their
+channel; where `bind_namespace` is set, under the namespace's name alone (`_` for channels without one), which is no
+channel's key. A publication that has nothing to go with is a message of its own. The body is no JSON. Numbers are
+big-endian, texts UTF-8, sizes bytes; a size without a name is that of all behind the semicolon. A reader skips what is
+"more" to it.
 """
 
 
@@ -51,6 +60,9 @@ def messages_page() -> str:
         "## Publications",
         _HEADERS_TEXT,
         table(["header", "type", "set by", "meaning"], _headers()),
+        "## Packs",
+        _PACKS_TEXT,
+        f"```text{pack.LAYOUT}```",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from warren_dev.reference.exchanges import CHANNEL_PARAMETER, exchange_binding
-from warren_shared.contracts import publication
+from warren_shared.contracts import pack, publication
 from warren_shared.contracts.publication import DeliverType, Header
 from warren_shared.topology.catalogue import ExchangeName
 
@@ -38,9 +38,9 @@ _ENDS: Final = (
     ("backend", "send", "publish.channel", ("Publication",)),
     ("gateway", "send", "publish.channel", ("Publication",)),
     ("history", "receive", "publish.channel", ("Publication",)),
-    ("history", "send", "deliver.channel", ("DeliveredPublication",)),
+    ("history", "send", "deliver.channel", ("DeliveredPublication", "Pack")),
     ("presence", "send", "deliver.channel", ("Join", "Leave")),
-    ("gateway", "receive", "deliver.channel", ("DeliveredPublication", "Join", "Leave")),
+    ("gateway", "receive", "deliver.channel", ("DeliveredPublication", "Pack", "Join", "Leave")),
 )
 
 
@@ -52,6 +52,7 @@ def publication_messages() -> Node:
             "What gateways deliver; on durable channels with its place in the stream.",
             set_by=("history", "gateway", "anyone"),
         ),
+        "Pack": _pack(),
         "Join": _membership(DeliverType.JOIN, "Somebody subscribed."),
         "Leave": _membership(DeliverType.LEAVE, "Somebody is no longer subscribed."),
     }
@@ -61,7 +62,7 @@ def publication_channels() -> Node:
     """Return the channels that publications, joins and leaves travel on."""
     return {
         "publish.channel": _channel(ExchangeName.PUBLISH, "Publication"),
-        "deliver.channel": _channel(ExchangeName.DELIVER, "DeliveredPublication", "Join", "Leave"),
+        "deliver.channel": _channel(ExchangeName.DELIVER, "DeliveredPublication", "Pack", "Join", "Leave"),
     }
 
 
@@ -105,6 +106,18 @@ def _publication(summary: str, *, set_by: tuple[str, ...]) -> Node:
             "patternProperties": {f"^{publication.TAG_PREFIX}": {"type": "string", "description": "A tag."}},
         },
         "payload": {"description": "The publication's data."},
+    }
+
+
+def _pack() -> Node:
+    return {
+        "name": DeliverType.PACK.value,
+        "summary": "Publications that history appended together.",
+        "description": "Under the routing key of their channel, or, where bind_namespace is set, of their namespace "
+        f"alone. At most {pack.MAX_PACK_PUBLICATIONS} publications and {pack.MAX_PACK_BYTES} bytes of them.",
+        "contentType": "application/octet-stream",
+        "payload": {"description": pack.LAYOUT},
+        "bindings": {"amqp": {"messageType": DeliverType.PACK.value, "bindingVersion": "0.3.0"}},
     }
 
 

@@ -264,13 +264,18 @@ class BindingPlan:
             self._want(namespace.pattern)
 
     def _switch(self, namespace: _Namespace) -> list[str]:
-        """Give up the keys of a whole namespace's channels; returns the channels that had none."""
+        """Give up the keys of a whole namespace's channels; returns the channels that had none.
+
+        Where the namespace is bound whole by its option, all of them: history may have heard of that
+        sooner, and packed what they missed under the namespace's key.
+        """
         waited = []
         for channel in namespace.followed:
             key = routing_key_of(channel)
-            if self._states.get(key) is KeyState.BOUND:
+            bound = self._states.get(key) is KeyState.BOUND
+            if bound:
                 self._to_unbind[key] = None
-            else:
+            if not bound or namespace.always_whole:
                 waited.append(channel)
         return waited
 

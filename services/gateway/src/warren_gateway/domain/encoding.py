@@ -16,6 +16,7 @@ import orjson
 
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.history import StoredPublication
+from warren_shared.contracts.pack import Packed
 from warren_shared.contracts.presence import Member
 from warren_shared.contracts.publication import Header, check_payload, tags_of
 
@@ -83,14 +84,26 @@ def durable_publication(
     offset, epoch, time = headers.get(Header.OFFSET), headers.get(Header.EPOCH), headers.get(Header.TIME)
     if type(offset) is not int or offset < 1 or not isinstance(epoch, str) or not epoch:
         raise ContractError("delivery on a durable channel carries no position")
+    packed = Packed(offset, time if type(time) is int else 0, data)
+    return epoch, _numbered(packed, headers, data_format, trace)
+
+
+def packed_publication(packed: Packed, data_format: str, trace: object | None = None) -> Numbered:
+    """Encode what history delivers in a pack, as ``durable_publication`` does."""
+    return _numbered(packed, packed.headers, data_format, trace)
+
+
+def _numbered(packed: Packed, headers: Mapping[str, object], data_format: str, trace: object | None) -> Numbered:
+    offset, data = packed.offset, packed.data
     if data_format == "binary" and not _is_shown(data):
-        return epoch, Numbered(offset, NOTHING, trace)
+        return Numbered(offset, NOTHING, trace)
+    if not headers:
+        return Numbered(offset, encode_publication(data, offset=offset, time=packed.time), trace)
     try:
         info, tags = _info_of(headers), tags_of(headers)
     except ContractError:
         info, tags = None, {}
-    stamp = time if type(time) is int else 0
-    return epoch, Numbered(offset, encode_publication(data, info=info, offset=offset, tags=tags, time=stamp), trace)
+    return Numbered(offset, encode_publication(data, info=info, offset=offset, tags=tags, time=packed.time), trace)
 
 
 def stored_publication(stored: StoredPublication) -> Numbered:

@@ -15,17 +15,20 @@ from warren_gateway.domain.hub import Subscription
 from warren_gateway.domain.position_checks import PositionChecks
 from warren_gateway.handlers.binder import Binder
 from warren_gateway.handlers.counts import BusCounts
-from warren_gateway.handlers.entries import Entry, LiveEntry, PresenceSink, Waiter, Windowed, Works
+from warren_gateway.handlers.entries import DELIVER, Entry, LiveEntry, PresenceSink, Waiter, Windowed, Works
 from warren_gateway.handlers.following import DurableEntry
+from warren_gateway.handlers.packs import Packs
 from warren_gateway.handlers.reads import ReadPage, ReadPool, Spawn
 from warren_gateway.ports import Subscribe, SubscribeDone, Subscriber
 from warren_shared.contracts.channels import namespace_of
 from warren_shared.contracts.codes import Errors, Unsubscribe, Unsubscribes
 from warren_shared.contracts.namespaces import NamespaceOptions, Namespaces
+from warren_shared.contracts.publication import DeliverType
 from warren_shared.messaging.port import Delivery, Inbox
 from warren_shared.observability.tracing import Tracing
 
 GIVE_UPS_PER_TICK: Final = 100
+_PACK: Final = DeliverType.PACK.value
 _log = structlog.get_logger()
 Defer = Callable[[Callable[[], None]], object]
 
@@ -57,6 +60,7 @@ class LocalChannels:
         self._presence, self._defer, self._monotonic = presence, defer, monotonic
         self._entries: dict[str, Entry] = {}
         self._by_key: dict[str, Entry] = {}
+        self._packs = Packs(self._by_key.get, counts, dead_letter)
         self._admissions: deque[Entry] = deque()
         self._admitting = False
         self._dismissed: dict[tuple[str, str], Subscription] = {}
@@ -131,7 +135,13 @@ class LocalChannels:
     # What the inbox brings
 
     def take(self, delivery: Delivery) -> None:
-        """Take a delivery of ``warren.deliver``."""
+        """Take a delivery of ``warren.deliver``.
+
+        A pack is believed where joins and leaves are (``Entry.take``): what backends publish is never one.
+        """
+        if delivery.type == _PACK and delivery.exchange == DELIVER:
+            self._packs.take(delivery)
+            return
         entry = self._by_key.get(delivery.routing_key)
         if entry is None:
             self._counts.filter_out(delivery.routing_key)

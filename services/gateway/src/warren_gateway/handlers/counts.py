@@ -9,6 +9,7 @@ from warren_shared.contracts.channels import ChannelNameError, channel_of, check
 from warren_shared.contracts.namespaces import Namespaces
 from warren_shared.observability.metrics import Histogram
 
+PACK_SIZES: Final = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 FANOUT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -39,9 +40,10 @@ class BusCounts:
     def __init__(self) -> None:
         self.by_namespace: dict[str, NamespaceCounts] = {}
         self.filtered = 0
-        """Deliveries on channels that are not followed here."""
+        """Publications on channels that are not followed here."""
         self.no_channel = 0
         """Those of them under a key that is no channel's."""
+        self.packs = Histogram(PACK_SIZES)
         self.dead_letters = 0
         self.dead_letters_suppressed = 0
         self.fanout_seconds = Histogram(FANOUT_SECONDS)
@@ -53,12 +55,12 @@ class BusCounts:
         for namespace in namespaces:
             self.of(namespace)
 
-    def filter_out(self, key: str) -> None:
-        """Count a delivery that nobody here wants; cheap, because whole namespaces are filtered so."""
-        self.filtered += 1
+    def filter_out(self, key: str, publications: int = 1) -> None:
+        """Count what nobody here wants; cheap, because whole namespaces are filtered so."""
+        self.filtered += publications
         ordinary = "." in key and "*" not in key and "#" not in key and key.isascii() and key.isprintable()
         if not ordinary and not _is_channels(key):
-            self.no_channel += 1
+            self.no_channel += publications
 
     def of(self, namespace: str) -> NamespaceCounts:
         """Return the counts of a namespace."""

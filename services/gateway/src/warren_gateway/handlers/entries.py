@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,9 +18,10 @@ from warren_shared.contracts.channels import routing_key_of
 from warren_shared.contracts.codes import ErrorCode, Unsubscribe
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.namespaces import NamespaceOptions
+from warren_shared.contracts.pack import Packed
 from warren_shared.contracts.presence import Member
 from warren_shared.contracts.publication import DeliverType, Header
-from warren_shared.messaging.port import Delivery
+from warren_shared.messaging.port import Delivery, HeaderValue
 from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName
 
@@ -179,6 +180,10 @@ class Entry(ABC):
         """What is published from now on arrives; what was published before may not have."""
 
     @abstractmethod
+    def take_packed(self, epoch: str, publications: Iterable[Packed]) -> None:
+        """Take publications of a pack, in order, as if each had come alone."""
+
+    @abstractmethod
     def _take_publication(self, delivery: Delivery) -> None: ...
 
     @abstractmethod
@@ -208,11 +213,11 @@ class Entry(ABC):
     def _publish(self, encoded: bytes, trace: object | None) -> bool:
         return self._works.fanout.publish(self.line, self._head.publication(encoded), trace)
 
-    def _trace_of(self, delivery: Delivery) -> object | None:
-        """Return the sampled trace context a delivery brings; a backend may set headers of any type."""
-        if type(delivery.headers.get(_TRACEPARENT)) is not str:
+    def _trace_of(self, headers: Mapping[str, object]) -> object | None:
+        """Return the sampled trace context that headers bring; a backend may set headers of any type."""
+        if type(headers.get(_TRACEPARENT)) is not str:
             return None
-        return self._works.tracing.incoming(delivery.headers)
+        return self._works.tracing.incoming(headers)
 
     def _take_join_or_leave(self, delivery: Delivery, *, joined: bool) -> None:
         if not self.line.audience.size:
@@ -245,7 +250,19 @@ class LiveEntry(Entry):
         except ContractError as error:
             self._reject(delivery, str(error))
             return
-        self._publish(encoded, self._trace_of(delivery))
+        self._publish(encoded, self._trace_of(delivery.headers))
+
+    def take_packed(self, epoch: str, publications: Iterable[Packed]) -> None:
+        # Rare: the namespace was durable a moment ago, and history has not heard of it.
+        for packed in publications:
+            headers: dict[str, HeaderValue] = {
+                **packed.headers,
+                Header.OFFSET.value: packed.offset,
+                Header.EPOCH.value: epoch,
+            }
+            self._take_publication(
+                Delivery(DELIVER, self.key, packed.data, headers, packed.message_id, content_type=packed.content_type)
+            )
 
     def _reply(self, waiter: Waiter) -> Subscribed | ErrorCode | None:
         if waiter.error is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from warren_gateway.domain.encoding import NOTHING, Numbered, durable_publication
+from warren_gateway.domain.encoding import NOTHING, Numbered, durable_publication, packed_publication
 from warren_gateway.domain.recovery import Recovery, Window, judge, newest
 from warren_gateway.domain.stream import Ask, Filling, HoldLimit, Stream, Verdict
 from warren_gateway.handlers.counts import NamespaceCounts
@@ -19,6 +19,7 @@ from warren_gateway.ports import Subscribed
 from warren_shared.contracts.codes import ErrorCode, Unsubscribes
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.namespaces import NamespaceOptions
+from warren_shared.contracts.pack import Packed
 from warren_shared.contracts.publication import Position
 from warren_shared.messaging.port import Delivery
 
@@ -64,20 +65,34 @@ class DurableEntry(Entry):
 
     # What arrives
 
-    def _take_publication(self, delivery: Delivery) -> None:
+    @property
+    def _listening(self) -> bool:
         # A read that is under way gives the stream a position, even if nobody waits for it any more.
-        if not self.stream.positioned and not self.waiting and not self._reading:
+        return self.stream.positioned or bool(self.waiting) or self._reading
+
+    def take_packed(self, epoch: str, publications: Iterable[Packed]) -> None:
+        data_format = self.options.publication_data_format
+        for packed in publications:
+            if self._listening:
+                trace = self._trace_of(packed.headers) if packed.headers else None
+                self._take(epoch, packed_publication(packed, data_format, trace))
+
+    def _take_publication(self, delivery: Delivery) -> None:
+        if not self._listening:
             return
         if delivery.exchange != DELIVER:
             self._reject(delivery, "publication on a durable channel did not come from history")
             return
         try:
             epoch, publication = durable_publication(
-                delivery.body, delivery.headers, self.options.publication_data_format, self._trace_of(delivery)
+                delivery.body, delivery.headers, self.options.publication_data_format, self._trace_of(delivery.headers)
             )
         except ContractError as error:
             self._reject(delivery, str(error))
             return
+        self._take(epoch, publication)
+
+    def _take(self, epoch: str, publication: Numbered) -> None:
         self.active = True
         match self.stream.offer(epoch, publication):
             case Verdict.DELIVER:

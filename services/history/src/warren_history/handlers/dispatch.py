@@ -21,6 +21,12 @@ class Refused:
     place: int
     """Which of those that were to be sent."""
     reason: str
+    part: int = 0
+    """Which of those that were sent instead of it."""
+
+
+def _nothing(_place: int) -> Sequence[Outgoing]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +39,37 @@ class Dispatch:
     """How long the broker may take to confirm, in seconds."""
     failed: Callable[[], None]
 
-    async def send(self, step: str, queue: str, messages: Sequence[Outgoing]) -> Sequence[Refused]:
+    async def send(
+        self,
+        step: str,
+        queue: str,
+        messages: Sequence[Outgoing],
+        instead: Callable[[int], Sequence[Outgoing]] = _nothing,
+    ) -> Sequence[Refused]:
         """Publish all in order, and return those that the broker refuses; all others are confirmed.
 
-        After a refusal every one is published again, alone: some may be there twice. Raises
-        BatchGivenBackError while the broker is away.
+        ``instead`` returns what to send in place of a message that is refused, if anything; then what of
+        that is refused is returned. After a refusal every one is published again, alone: some may be
+        there twice. Raises BatchGivenBackError while the broker is away.
         """
         try:
             await self._insist(step, queue, messages)
         except UnsendableMessageError:
-            outcomes = [await self._send_alone(step, queue, place, message) for place, message in enumerate(messages)]
-            return [outcome for outcome in outcomes if outcome is not None]
+            refused: list[Refused] = []
+            for place, message in enumerate(messages):
+                reason = await self._send_alone(step, queue, message)
+                if reason is not None:
+                    parts = instead(place)
+                    refused += await self._send_parts(step, queue, place, parts) if parts else [Refused(place, reason)]
+            return refused
         return ()
 
-    async def _send_alone(self, step: str, queue: str, place: int, message: Outgoing) -> Refused | None:
+    async def _send_parts(self, step: str, queue: str, place: int, parts: Sequence[Outgoing]) -> Sequence[Refused]:
+        reasons = [await self._send_alone(step, queue, message) for message in parts]
+        return [Refused(place, reason, part) for part, reason in enumerate(reasons) if reason is not None]
+
+    async def _send_alone(self, step: str, queue: str, message: Outgoing) -> str | None:
+        """Return why it is refused, None if it is not."""
         reason = ""
         for _ in range(_TRIES):
             try:
@@ -55,7 +78,7 @@ class Dispatch:
                 reason = str(error)
             else:
                 return None
-        return Refused(place, reason)
+        return reason
 
     async def _insist(self, step: str, queue: str, messages: Sequence[Outgoing]) -> None:
         await self.patience.insist(

@@ -14,8 +14,9 @@ from warren_history.domain.publications import Appended, NewPublication
 from warren_history.handlers import spans as tracing_of
 from warren_history.handlers.appending import Appending
 from warren_history.handlers.burial import Burial
+from warren_history.handlers.delivering import Delivering
 from warren_history.handlers.dispatch import Dispatch
-from warren_history.handlers.egress import numbered
+from warren_history.handlers.egress import Leaving
 from warren_history.handlers.patience import BatchGivenBackError, Patience
 from warren_history.metrics import Counts
 from warren_history.ports import Store
@@ -30,12 +31,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How batches are handled; all in seconds."""
+    """How batches are handled; times are seconds."""
 
     patience: Patience
     publish_deadline: float
     drain: float
     """How long stopping waits for the batches in hand."""
+    pack_deliveries: bool = True
+    """Whether publications may leave together, in one message."""
 
 
 class Ingest:
@@ -62,10 +65,11 @@ class Ingest:
     ) -> None:
         self._admission = Admission(namespaces)
         self._tracing, self._counts, self._options = tracing, counts, options
-        self._dispatch = Dispatch(publisher, options.patience, options.publish_deadline, self._count_egress_failure)
+        dispatch = Dispatch(publisher, options.patience, options.publish_deadline, self._count_egress_failure)
         self._appending = Appending(store, patience=options.patience, clock=clock, counts=counts)
-        self._log = BoundedLog(clock.monotonic)
-        self._burial = Burial(self._dispatch, counts, self._log)
+        log = BoundedLog(clock.monotonic)
+        self._burial = Burial(dispatch, counts, log)
+        self._delivering = Delivering(dispatch, namespaces, pack=options.pack_deliveries, counts=counts, log=log)
         self._in_hand = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -74,6 +78,7 @@ class Ingest:
     def use(self, namespaces: Namespaces) -> None:
         """Decide on the next batches under new namespaces."""
         self._admission = Admission(namespaces)
+        self._delivering.use(namespaces)
 
     def handler(self, queue: str) -> BatchHandler:
         """Return the handler for a partition's queue."""
@@ -120,9 +125,14 @@ class Ingest:
             stored = dict(zip(accepted, results, strict=True))
             await self._bury(queue, deliveries, stored)
             appended = {place: result for place, result in stored.items() if isinstance(result, Appended)}
+            if not appended:
+                return
             tracing_of.note_positions(spans, appended)
             with tracing_of.publishing(self._tracing, spans, deliveries, appended) as trace:
-                await self._deliver(queue, deliveries, appended, trace)
+                leaving = [
+                    Leaving(deliveries[place], result, trace.get(place, {})) for place, result in appended.items()
+                ]
+                await self._delivering.deliver(queue, leaving)
 
     def _admit(self, deliveries: Sequence[Delivery]) -> Mapping[int, NewPublication | Rejected]:
         admit = self._admission.admit
@@ -141,29 +151,6 @@ class Ingest:
         await self._burial.bury(
             queue, [(deliveries[place], why) for place, why in outcomes.items() if isinstance(why, Rejected)]
         )
-
-    async def _deliver(
-        self,
-        queue: str,
-        deliveries: Sequence[Delivery],
-        appended: Mapping[int, Appended],
-        trace: Mapping[int, Mapping[str, str]],
-    ) -> None:
-        if not appended:
-            return
-        messages = [numbered(deliveries[place], result, trace.get(place, {})) for place, result in appended.items()]
-        places = tuple(appended)
-        for refused in await self._dispatch.send("delivery", queue, messages):
-            # Stored it is: gateways see the gap it leaves, and fill it by a read.
-            place = places[refused.place]
-            self._counts.unsent += 1
-            self._log.error(
-                "publication_not_sent",
-                queue=queue,
-                key=deliveries[place].routing_key,
-                offset=appended[place].offset,
-                reason=refused.reason,
-            )
 
     def _count_egress_failure(self) -> None:
         self._counts.egress_failures += 1
