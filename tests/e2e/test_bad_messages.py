@@ -16,6 +16,8 @@ from clients.party import Clients
 from clients.sdk import connected, subscribed
 from staging.suite import Suite
 
+from warren_shared.contracts.pack import Packed, PackWriter, pack_publication
+
 pytestmark = [pytest.mark.e2e, pytest.mark.broker, pytest.mark.usefixtures("bystander")]
 
 
@@ -184,11 +186,49 @@ async def test_a_backend_may_set_the_type_of_its_events_and_cannot_feign_a_join(
     async with await aio_pika.connect(suite.backend_url) as connection:
         amqp_channel = await connection.channel()
         publish = await amqp_channel.get_exchange("warren.publish", ensure=False)
-        for number, event_type in enumerate(("order.created", "join", "leave")):
+        for number, event_type in enumerate(("order.created", "join", "leave", "pack")):
             body = json.dumps({"n": number, "user": "mallory", "client": "x"}).encode()
             await publish.publish(aio_pika.Message(body, type=event_type), channel_key(channel), mandatory=False)
 
-    await alice.log.until("publication", channel, count=3)
-    assert [event["data"]["n"] for event in alice.log.all("publication", channel)] == [0, 1, 2]
+    await alice.log.until("publication", channel, count=4)
+    assert [event["data"]["n"] for event in alice.log.all("publication", channel)] == [0, 1, 2, 3]
     pushes = [event for event in alice.log.events[since:] if event.name in ("join", "leave")]
     assert "mallory" not in [event["user"] for event in pushes]
+
+
+@pytest.mark.parametrize("kind", ["live", "chat"])
+@pytest.mark.parametrize("key", ["{0}.{1}", "{0}"], ids=["the channel's key", "the namespace's key"])
+async def test_a_pack_that_a_backend_forges_is_taken_apart_by_nobody(
+    suite: Suite, clients: Clients, unique: str, kind: str, key: str
+) -> None:
+    channel = f"{kind}:{unique}"
+    alice = await subscribed(await connected(await clients.make("python", 0, "alice")), channel)
+    epoch = (await alice.log.one("subscribed", channel))["epoch"] or "e"
+    writer = PackWriter()
+    writer.add(channel_key(channel), epoch, pack_publication(Packed(1, 7, b'"forged"', {"info": '{"user":"admin"}'})))
+    async with await aio_pika.connect(suite.backend_url) as connection:
+        amqp_channel = await connection.channel()
+        publish = await amqp_channel.get_exchange("warren.publish", ensure=False)
+        forged = aio_pika.Message(writer.body(), type="pack", headers={"offset": 1, "epoch": epoch})
+        await publish.publish(forged, key.format(kind, unique), mandatory=False)
+        await publish.publish(aio_pika.Message(b'"good"'), channel_key(channel), mandatory=False)
+
+    await alice.log.until("publication", channel)
+    assert alice.log.data(channel) == ["good"]
+
+
+async def test_a_malformed_pack_is_kept_with_its_reason_and_those_around_it_arrive(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    channel = f"chat:{unique}"
+    alice = await subscribed(await connected(await clients.make("js", 1, "alice")), channel)
+    async with exchange(suite, "warren.deliver") as deliver, Backend.connected(suite.backend_url) as backend:
+        await backend.publish(channel, 1)
+        await alice.log.until("publication", channel)
+        await deliver.publish(aio_pika.Message(b"\x01\x00", type="pack", message_id=unique), channel_key(channel))
+        await backend.publish(channel, 2)
+
+    letter = await find_dead_letter(suite.amqp_url, unique)
+    assert (letter.body, letter.reason) == (b"\x01\x00", "pack: shorter than its head")
+    await alice.log.until("publication", channel, count=2)
+    assert alice.log.data(channel) == [1, 2]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,6 @@ from opentelemetry.trace import SpanContext
 
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.domain.encoding import durable_publication, packed_publication
-from warren_gateway.handlers.following import DurableEntry
 from warren_shared.contracts.channels import namespace_key, namespace_of, routing_key_of
 from warren_shared.contracts.pack import Packed, PackWriter, pack_publication
 from warren_shared.contracts.publication import Position
@@ -174,22 +174,34 @@ async def test_a_pack_of_a_newer_version_is_dead_lettered_as_unknown() -> None:
         assert reason == "version 2 of a pack is not known here"
 
 
-async def test_a_bug_that_one_channel_meets_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with world() as w:
+class BuggyTracing(Tracing):
+    """Crashes on any trace context."""
+
+    def incoming(self, headers: Mapping[str, object]) -> SpanContext | None:
+        raise RuntimeError(f"a bug with {headers}")
+
+
+async def test_a_bug_that_one_channel_meets_does_not_lose_the_others() -> None:
+    async with world(tracing=BuggyTracing(None)) as w:
         one, other = Client("1"), Client("2")
         await w.subscribe(one, "mine:a")
         await w.subscribe(other, "mine:b")
-        take = DurableEntry.take_packed
-
-        def crash(entry: DurableEntry, epoch: str, publications: Sequence[Packed]) -> None:
-            if entry.channel == "mine:a":
-                raise RuntimeError("a bug")
-            take(entry, epoch, publications)
-
-        monkeypatch.setattr(DurableEntry, "take_packed", crash)
-        await arrive(w, packed(*(w.history.publish(f"mine:{name}", 1) for name in "ab"), key="mine"))
+        traced = w.history.publish("mine:a", 1, headers={"traceparent": TRACEPARENT})
+        await arrive(w, packed(traced, w.history.publish("mine:b", 1), key="mine"))
         assert other.data == [1]
         assert [reason for _, reason in w.dead] == ["the gateway failed to handle it"]
+
+
+async def test_what_a_newer_history_sends_in_a_way_not_known_here_is_read_once_the_channel_is_quiet() -> None:
+    async with world() as w:
+        client = Client("c")
+        await w.subscribe(client, "chat:a")
+        unknown = published(w, "chat:a", 1, 2)
+        await arrive(w, replace(unknown, type="invented later"))
+        assert (client.data, len(w.dead)) == ([], 1)
+        for _ in range(8):
+            await w.tick(10)
+        assert client.data == [1, 2]
 
 
 # What an attacker may try

@@ -40,8 +40,9 @@ def numbered(leaving: Leaving) -> Outgoing:
         _OFFSET: appended.offset,
         _EPOCH: appended.epoch,
         _TIME: appended.time,
-        **_carried(leaving),
     }
+    if carried := _carried(leaving):
+        headers.update(carried)
     return Outgoing(
         _DELIVER,
         delivery.routing_key,

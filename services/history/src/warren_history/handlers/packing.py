@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from warren_history.handlers.egress import Leaving, numbered, pack, packed
 from warren_shared.contracts.channels import namespace_key
@@ -12,8 +12,7 @@ from warren_shared.contracts.pack import PackWriter
 from warren_shared.messaging.port import Outgoing
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A message to the gateways."""
 
     message: Outgoing
@@ -44,7 +43,7 @@ class Packing:
 
     def parcels(self, batch: Sequence[Leaving]) -> list[Parcel]:
         """Return what is to be sent, in this order: then that of every channel is kept."""
-        if not self._enabled:
+        if not self._enabled or len(batch) == 1:
             return [_alone(leaving) for leaving in batch]
         together: dict[str, list[Leaving]] = {}
         for leaving in batch:
@@ -64,23 +63,24 @@ def _cut(key: str, group: Sequence[Leaving]) -> Iterator[Parcel]:
         return
     writer, inside = PackWriter(), list[Leaving]()
     for leaving in group:
-        bytes_of = packed(leaving)
-        full = bytes_of is None or not _add(writer, leaving, bytes_of)
-        if full and inside:
+        content = packed(leaving)
+        if content is not None and _add(writer, leaving, content):
+            inside.append(leaving)
+            continue
+        if inside:
             yield _closed(key, writer, inside)
             writer, inside = PackWriter(), []
-        if bytes_of is None:
+        if content is None:
             yield _alone(leaving)
-            continue
-        if full:
-            _add(writer, leaving, bytes_of)
-        inside.append(leaving)
+        else:
+            _add(writer, leaving, content)
+            inside.append(leaving)
     if inside:
         yield _closed(key, writer, inside)
 
 
-def _add(writer: PackWriter, leaving: Leaving, bytes_of: bytes) -> bool:
-    return writer.add(leaving.delivery.routing_key, leaving.appended.epoch, bytes_of)
+def _add(writer: PackWriter, leaving: Leaving, content: bytes) -> bool:
+    return writer.add(leaving.delivery.routing_key, leaving.appended.epoch, content)
 
 
 def _closed(key: str, writer: PackWriter, inside: Sequence[Leaving]) -> Parcel:
