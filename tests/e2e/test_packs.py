@@ -128,3 +128,14 @@ async def test_bursts_on_channels_of_a_namespace_that_is_bound_whole_share_messa
     assert {message.type for message in shared} == {"pack"}
     assert len({run.key for run in runs}) == len(channels)
     assert any(len(read_pack(message.body)) > 1 for message in shared)
+
+
+async def test_a_gateways_queue_on_the_broker_is_bounded_in_messages_and_bytes(suite: Suite) -> None:
+    queues = await suite.stage.run(suite.broker.manage("GET", f"queues/{suite.host.administrator.vhost}"))
+    bounds = [queue["arguments"] for queue in queues if queue["name"].startswith("warren.gateway.")]
+
+    assert len(bounds) == len(GATEWAYS)
+    for arguments in bounds:
+        assert arguments["x-overflow"] == "drop-head"
+        assert 0 < arguments["x-max-length"] <= 1_000_000
+        assert arguments["x-max-length-bytes"] == 512 * 1024 * 1024

@@ -17,6 +17,7 @@ from warren_gateway.ports import Subscribe
 from warren_shared.contracts.channels import routing_key_of
 from warren_shared.contracts.codes import Errors
 from warren_shared.contracts.namespaces import Namespaces
+from warren_shared.contracts.pack import Packed, PackWriter, pack_publication
 from warren_shared.contracts.publication import Position
 from warren_shared.messaging.port import Delivery, Headers, Inbox
 from warren_shared.observability.tracing import Tracing
@@ -114,6 +115,17 @@ def live(channel: str, body: bytes, headers: Headers | None = None, kind: str | 
 def announced(channel: str, body: bytes, kind: str) -> Delivery:
     """A join or leave, as presence publishes it."""
     return Delivery("warren.deliver", routing_key_of(channel), body, type=kind)
+
+
+def packed(*deliveries: Delivery, key: str | None = None) -> Delivery:
+    """What history would send instead of these."""
+    writer = PackWriter()
+    for each in deliveries:
+        offset, epoch = each.headers["offset"], each.headers["epoch"]
+        assert isinstance(offset, int)
+        headers = {name: str(value) for name, value in each.headers.items() if name not in {"offset", "epoch", "time"}}
+        writer.add(each.routing_key, str(epoch), pack_publication(Packed(offset, 7, each.body, headers)))
+    return Delivery("warren.deliver", key or deliveries[0].routing_key, writer.body(), type="pack")
 
 
 class _EndError(Exception):

@@ -16,9 +16,10 @@ from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.domain.requests import Subscribe, Subscribed
 from warren_shared.contracts.codes import ErrorCode, Unsubscribe
 from warren_shared.contracts.publication import Position
+from warren_shared.messaging.port import Delivery
 
 from .bus_fakes import Lines
-from .bus_world import World, settle, world
+from .bus_world import World, packed, settle, world
 
 CHANNEL: Final = "chat:a"
 LIMIT: Final = 6
@@ -104,14 +105,18 @@ class ChannelMachine(RuleBasedStateMachine):
 
     # Publishing and delivering
 
-    @rule(count=st.integers(1, 3))
-    def publish(self, count: int) -> None:
-        for _ in range(count):
-            self.count += 1
-            history = self.world.history
-            delivery = history.publish(CHANNEL, self.count)
-            self.truth[history.epoch(CHANNEL), history.tops[CHANNEL]] = self.count
+    @rule(count=st.integers(1, 3), together=st.booleans())
+    def publish(self, count: int, together: bool) -> None:
+        deliveries = [self._published() for _ in range(count)]
+        for delivery in [packed(*deliveries)] if together else deliveries:
             self.world.route(delivery)
+
+    def _published(self) -> Delivery:
+        self.count += 1
+        history = self.world.history
+        delivery = history.publish(CHANNEL, self.count)
+        self.truth[history.epoch(CHANNEL), history.tops[CHANNEL]] = self.count
+        return delivery
 
     def _take(self, count: int) -> None:
         for _ in range(min(count, len(self.world.undelivered))):

@@ -20,20 +20,9 @@ from warren_shared.messaging.port import Delivery
 from warren_shared.observability.tracing import Tracing
 
 from .bus_fakes import Client, namespaces
-from .bus_world import World, world
+from .bus_world import World, packed, world
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-def packed(*deliveries: Delivery, key: str | None = None) -> Delivery:
-    """What history would send instead of these."""
-    writer = PackWriter()
-    for each in deliveries:
-        offset, epoch = each.headers["offset"], each.headers["epoch"]
-        assert isinstance(offset, int)
-        headers = {name: str(value) for name, value in each.headers.items() if name not in {"offset", "epoch", "time"}}
-        writer.add(each.routing_key, str(epoch), pack_publication(Packed(offset, 7, each.body, headers)))
-    return Delivery("warren.deliver", key or deliveries[0].routing_key, writer.body(), type="pack")
 
 
 def published(w: World, channel: str, *data: object) -> Delivery:

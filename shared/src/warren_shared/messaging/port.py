@@ -173,7 +173,7 @@ class Bus(Publisher, Requester, Protocol):
         """
 
     def open_inbox(self, listener: InboxListener, *, max_length: int = 100_000) -> None:
-        """Have an inbox, whose broker queue drops its oldest beyond ``max_length``."""
+        """Have an inbox, whose broker queue drops its oldest beyond ``max_length`` messages, or 512 MiB of them."""
 
     def keep_bindings(self, current: Callable[[], BindingPlan]) -> Callable[[], None]:
         """Make the bindings ``current()`` wants, and remove those it does not, at every connect.

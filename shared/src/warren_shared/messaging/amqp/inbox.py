@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Final
 
 from warren_shared.messaging.amqp import driver
 from warren_shared.messaging.port import BindKey, BrokerUnavailableError, Delivery, Headers, InboxListener
 from warren_shared.topology.declarations import Binding
+
+MAX_BYTES: Final = 536_870_912
+"""What the broker keeps for a process that does not keep up; a message may be of 200 bytes or of a megabyte."""
 
 
 class AmqpInbox:
@@ -60,6 +64,7 @@ class AmqpInbox:
         arguments: Headers = {
             "x-queue-type": "classic",
             "x-max-length": self._max_length,
+            "x-max-length-bytes": MAX_BYTES,
             "x-overflow": "drop-head",
         }
         async with driver.within(driver.SETUP_SECONDS):
