@@ -164,6 +164,17 @@ def test_a_namespace_that_becomes_one_of_personal_channels_is_bound_whole() -> N
     assert made.take_unbinds(10) == ["ab.1"]
 
 
+def test_a_namespaces_key_that_failed_to_be_bound_is_bound_later_though_its_channels_have_keys_of_their_own() -> None:
+    made = plan(threshold=10)
+    made.follow("ab:1")
+    bind_all(made)
+    made.always_whole(["ab"])
+    assert made.failed(made.take_binds(10)) == []
+    made.unbound(made.take_unbinds(10))
+    assert made.take_binds(10) == ["ab.#"]
+    assert made.bound(["ab.#"]) == ["ab:1"]
+
+
 def whole_and_on_its_way_out() -> BindingPlan:
     """A namespace whose key is bound and waits to be unbound."""
     made = plan(threshold=2)

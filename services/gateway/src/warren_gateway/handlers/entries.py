@@ -21,7 +21,7 @@ from warren_shared.contracts.namespaces import NamespaceOptions
 from warren_shared.contracts.pack import Packed
 from warren_shared.contracts.presence import Member
 from warren_shared.contracts.publication import DeliverType, Header
-from warren_shared.messaging.port import Delivery, HeaderValue
+from warren_shared.messaging.port import JSON, Delivery, HeaderValue
 from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName
 
@@ -261,7 +261,14 @@ class LiveEntry(Entry):
                 Header.EPOCH.value: epoch,
             }
             self._take_publication(
-                Delivery(DELIVER, self.key, packed.data, headers, packed.message_id, content_type=packed.content_type)
+                Delivery(
+                    DELIVER,
+                    self.key,
+                    packed.data,
+                    headers,
+                    packed.message_id or None,
+                    content_type=packed.content_type or JSON,
+                )
             )
 
     def _reply(self, waiter: Waiter) -> Subscribed | ErrorCode | None:
