@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from clients.backend import Backend
+from clients.backend import Backend, Stream
 from clients.party import Clients
 from clients.sdk import connected, subscribed
 from eventually import eventually
@@ -124,6 +125,34 @@ async def test_a_live_namespace_becomes_durable_and_live_again_without_a_restart
     async with Backend.connected(suite.backend_url) as backend:
         await backend.publish(channel, "live")
     assert (await alice.log.one("publication", channel, since=since))["data"] == "live"
+
+
+@pytest.mark.timeout(150)
+async def test_a_namespace_that_is_bound_whole_from_now_on_or_no_longer_loses_nothing_while_services_hear_of_it(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    name = f"{unique}-whole"
+    channel, third = f"{name}:room", 400
+    durable = f"  - {{name: {name}, allow_subscribe_for_client: true, history_size: 5000, history_ttl: 1m}}\n"
+    whole = durable.replace("}", ", bind_namespace: true}")
+    await replace(suite, NAMESPACES + durable, RELOADS)
+    everybody = [
+        await subscribed(await connected(await clients.make(sdk, gateway, "alice")), channel)
+        for gateway, sdk in enumerate(("python", "js"))
+    ]
+    await published_when_bound(suite, channel)
+    stream = Stream(suite.backend_url, channel, 3 * third)
+    stream.pause_at(third)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stream.run())
+        for allowed, text in ((2 * third, whole), (3 * third, durable)):
+            await stream.until(allowed - third, deadline=30)
+            stream.pause_at(allowed)
+            await replace(suite, NAMESPACES + text, RELOADS)
+
+    for client in everybody:
+        await client.log.until("publication", channel, count=1 + 3 * third, deadline=60)
+        assert client.log.data(channel) == ["hello", *range(3 * third)]
 
 
 async def bound_to(suite: Suite, exchange: str) -> None:
