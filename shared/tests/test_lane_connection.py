@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -184,6 +186,21 @@ async def test_a_broker_that_confirms_nothing_is_sent_only_so_many(monkeypatch: 
             await peer.read(commands.Basic.Publish)
         peer.send(1, commands.Basic.Ack(4))
         await asyncio.wait_for(again, SOON)
+
+
+async def test_a_message_that_was_given_up_is_not_kept_until_its_confirm() -> None:
+    class Message(Outgoing):
+        """One whose end can be seen."""
+
+    async with with_channel() as (_, channel, _):
+        message = Message("x", "k", b"x")
+        alive = weakref.ref(message)
+        giving_up = asyncio.gather(channel.publish(message, deadline=0.05), return_exceptions=True)
+        assert [type(outcome) for outcome in await giving_up] == [DeadlineExceededError]
+        del message, giving_up
+        await asyncio.sleep(0)  # the loop itself lets go of it
+        gc.collect()
+        assert alive() is None
 
 
 async def test_a_blocked_broker_holds_publishers_back_in_order_and_within_their_deadline() -> None:
@@ -474,3 +491,26 @@ async def test_a_publisher_cancelled_at_the_gate_leaves_nothing_behind() -> None
         await peer.read(commands.Basic.Publish)
         peer.send(1, commands.Basic.Ack(1, False))
         await asyncio.wait_for(other, SOON)
+
+
+async def test_an_amqp_channel_that_closes_while_its_publishers_are_held_back_holds_up_no_other() -> None:
+    async with with_channel() as (connection, closing, peer):
+        entering = connection.amqp_channel(confirms=True)
+        opening = asyncio.create_task(entering.__aenter__())
+        await peer.open_channel(confirms=True)
+        other = await opening
+        peer.send(0, commands.Connection.Blocked("memory"))
+        await eventually(lambda: Obstacle.ALARM in connection.gate.obstacles)
+        failing = asyncio.create_task(closing.publish(Outgoing("x", "k", b"1"), deadline=SOON))
+        going_on = asyncio.create_task(other.publish(Outgoing("x", "k", b"2"), deadline=SOON))
+        peer.send(closing.number, commands.Channel.Close(404, "NOT_FOUND", 60, 40))
+        await eventually(lambda: closing.is_closed)
+        peer.send(0, commands.Connection.Unblocked())
+
+        with pytest.raises(AmqpChannelClosedError):
+            await failing
+        assert (await peer.read(body.ContentBody))[1].value == b"2"
+        peer.send(other.number, commands.Basic.Ack(1, False))
+        await asyncio.wait_for(going_on, SOON)
+        peer.writer.transport.abort()
+        await entering.__aexit__(None, None, None)
