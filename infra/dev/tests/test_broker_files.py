@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from warren_dev.broker import PLUGINS, PREFERRED_PORTS, prepare_broker, render_config, render_environment, speaks_amqp
+from warren_dev.errors import SetupError
 from warren_dev.ports import LOOPBACK, any_free
-from warren_dev.rabbitmq_package import find_scripts
+from warren_dev.rabbitmq_package import HOME_VARIABLE, find_scripts
 
 PORTS = {name: 20_000 + index for index, name in enumerate(PREFERRED_PORTS)}
+
+
+@pytest.fixture(autouse=True)
+def no_named_rabbitmq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
 
 
 def test_every_listener_is_on_loopback() -> None:
@@ -72,6 +78,24 @@ def test_the_newest_of_several_versions_is_taken(tmp_path: Path) -> None:
         (scripts / "rabbitmq-server").touch(mode=0o755)
     found = find_scripts([str(tmp_path / "rabbitmq_server-*/sbin")])
     assert found == tmp_path / "rabbitmq_server-4.1.0" / "sbin"
+
+
+def test_the_rabbitmq_that_the_environment_names_goes_before_an_installed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scripts in (tmp_path / "installed", tmp_path / "named" / "sbin"):
+        scripts.mkdir(parents=True)
+        (scripts / "rabbitmq-server").touch(mode=0o755)
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "named"))
+    assert find_scripts([str(tmp_path / "installed")]) == tmp_path / "named" / "sbin"
+
+
+def test_a_named_folder_without_rabbitmq_is_refused_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    with pytest.raises(SetupError, match=HOME_VARIABLE):
+        find_scripts()
 
 
 async def test_a_server_that_greets_as_amqp_speaks_it() -> None:

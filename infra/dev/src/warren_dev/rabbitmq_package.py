@@ -20,6 +20,9 @@ _PLACES: Final = (
 )
 """Not /usr/sbin: the scripts there switch to the system's user and its node."""
 
+HOME_VARIABLE: Final = "WARREN_RABBITMQ_HOME"
+"""Names the folder of the RabbitMQ to use, whatever else is installed; ``sbin`` is in it, as in the generic build."""
+
 INSTALL_COMMAND: Final = "sudo apt-get install -y --no-install-recommends rabbitmq-server"
 
 # The package starts a broker of its own on port 5672, which nobody asked for: policy-rc.d forbids it
@@ -39,7 +42,15 @@ apt-get install -y -q --no-install-recommends rabbitmq-server
 
 
 def find_scripts(places: Iterable[str] = _PLACES) -> Path | None:
-    """Return the folder that holds ``rabbitmq-server``, None if RabbitMQ is not installed."""
+    """Return the folder that holds ``rabbitmq-server``, None if RabbitMQ is not installed.
+
+    HOME_VARIABLE goes before all places. Raises SetupError if there is no RabbitMQ where it says.
+    """
+    if home := os.environ.get(HOME_VARIABLE):
+        scripts = Path(home).resolve() / "sbin"
+        if not os.access(scripts / "rabbitmq-server", os.X_OK):
+            raise SetupError(f"{HOME_VARIABLE}={home}: there is no sbin/rabbitmq-server that can be run")
+        return scripts
     for pattern in places:
         root, _, rest = pattern.partition("*")
         found = sorted(Path(root).parent.glob(f"{Path(root).name}*{rest}")) if rest else [Path(pattern)]
