@@ -113,7 +113,7 @@ class Publisher(Protocol):
     def send(self, message: Outgoing) -> bool:
         """Publish without a confirm and without waiting, at most once.
 
-        Returns False, having dropped the message, without a connection or with too many waiting.
+        Returns False, having dropped the message, without a connection or with too many, or too many bytes, waiting.
         """
 
 

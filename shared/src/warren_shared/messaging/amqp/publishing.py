@@ -16,6 +16,8 @@ _log = structlog.get_logger()
 
 SEND_QUEUE: Final = 10_000
 """Messages that ``send`` holds at most; beyond that they are dropped."""
+SEND_BYTES: Final = 64 * 2**20
+"""Bytes of their bodies that ``send`` holds at most; replies may be large, and come as long as requests do."""
 
 _AT_ONCE: Final = 100
 WRITE_SECONDS: Final = 3600.0
@@ -71,6 +73,7 @@ class Sender:
         self.name, self._one_by_one = name, one_by_one
         self._channel: driver.AmqpChannel | None = None
         self._waiting: deque[Outgoing] = deque()
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self.sent = self.dropped = 0
 
@@ -88,15 +91,25 @@ class Sender:
                 self._channel = None
                 self.dropped += len(self._waiting)
                 self._waiting.clear()
+                self._waiting_bytes = 0
 
     def send(self, message: Outgoing) -> bool:
         """Queue the message, or drop it and return False."""
-        if not self.ready or len(self._waiting) >= SEND_QUEUE:
+        if not self.ready or not self._has_room(message):
             self.dropped += 1
             return False
         self._waiting.append(message)
+        self._waiting_bytes += len(message.body)
         self._wake.set()
         return True
+
+    def _has_room(self, message: Outgoing) -> bool:
+        if not self._waiting:
+            return True
+        return len(self._waiting) < SEND_QUEUE and self._waiting_bytes + len(message.body) <= SEND_BYTES
+
+    def _drop_first(self) -> None:
+        self._waiting_bytes -= len(self._waiting.popleft().body)
 
     async def _drain(self, channel: driver.AmqpChannel) -> None:
         while not channel.is_closed:
@@ -118,6 +131,6 @@ class Sender:
             self.dropped += 1
             _log.error("unsendable_message_dropped", exchange=self._waiting[0].exchange, reason=str(error))
             if self._one_by_one:
-                self._waiting.popleft()
+                self._drop_first()
                 raise BrokerUnavailableError("the broker closes the amqp channel") from error
-        self._waiting.popleft()
+        self._drop_first()
