@@ -38,6 +38,9 @@ test: static ## everything: `check`, then a real broker, the real services, the 
 	@infra/dev/chromium.sh
 	pytest
 
+test-aio-pika: $(VENV)/.installed-dev ## the end-to-end tests with the other AMQP driver
+	WARREN_BROKER_DRIVER=aio-pika pytest tests/e2e
+
 bench: $(VENV)/.installed-dev ## measure, and print the table of budgets
 	@exec python -m benchmarks
 
@@ -69,7 +72,7 @@ help: ## show this
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run token trace setup check test bench docs lock clean compose-env compose-up compose-token compose-down help static
+.PHONY: run token trace setup check test test-aio-pika bench docs lock clean compose-env compose-up compose-token compose-down help static
 
 # --- how it is done -------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from staging.broker import RunBroker, VirtualHost, find_broker, purge
+from staging.spare_broker import SpareBroker, running_spare_broker
 from staging.stage import Stage
 from staging.suite import Suite, running_broker, running_suite
 
+from warren_dev.rabbitmq_package import find_scripts
 from warren_dev.supervisor import Supervisor
 from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.messaging.amqp.driver import Connect
@@ -55,6 +57,21 @@ async def broker_url(bus_host: VirtualHost) -> str:
     await apply_topology(url, namespaces=BUS_NAMESPACES)
     await purge(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def spare_broker(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpareBroker]:
+    if find_scripts() is None:
+        pytest.skip("there is no RabbitMQ installed to run a second node of")
+    with running_spare_broker(stage, tmp_path_factory.mktemp("spare")) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def spare_url(spare_broker: SpareBroker) -> str:
+    """A broker that may be broken, with Warren's topology and nobody on it, its queues empty."""
+    await spare_broker.prepare(BUS_NAMESPACES)
+    return spare_broker.url
 
 
 @pytest.fixture(params=list(BrokerDriver))

@@ -1,23 +1,71 @@
-"""A TCP proxy that a test can cut, to break a link between two real parties on loopback."""
+"""A TCP proxy that a test can cut, stall or turn into a black hole, to break a link between two real parties
+on loopback.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
-_CHUNK = 65_536
+_CHUNK: Final = 65_536
+_SOCKET_BUFFER: Final = 65_536
+"""What the operating system may keep for a proxy that does not read: little, and known."""
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, swallows: bool) -> None:
+        self.reader, self.writer, self.swallows = reader, writer, swallows
+        self._writers = [writer]
+
+    async def forward(self, target: tuple[str, int], flowing: asyncio.Event) -> None:
+        """Forward both ways until either side closes."""
+        try:
+            reader, writer = await asyncio.open_connection(*target)
+        except OSError:
+            self.break_off()
+            return
+        self._writers.append(writer)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump(self.reader, writer, flowing))
+            group.create_task(self._pump(reader, self.writer, flowing))
+
+    async def swallow(self) -> None:
+        """Take whatever comes and do nothing with it."""
+        with suppress(OSError):
+            while await self.reader.read(_CHUNK):
+                pass
+
+    def break_off(self) -> None:
+        """Close both sides with a reset."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(_CHUNK):
+                await flowing.wait()
+                if not self.swallows:
+                    writer.write(chunk)
+                    await writer.drain()
+        if not self.swallows:
+            writer.close()
 
 
 class Proxy:
-    """Forwards connections to a target until it is cut."""
+    """Forwards connections to a target until a test breaks them."""
 
     def __init__(self, target_host: str, target_port: int) -> None:
         self._target = (target_host, target_port)
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._swallows = False
         self.port = 0
         self.accepting = True
 
@@ -26,19 +74,42 @@ class Proxy:
     async def to(cls, host: str, port: int) -> AsyncIterator[Self]:
         """Run a proxy on a free loopback port."""
         proxy = cls(host, port)
-        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-        proxy.port = server.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)  # accepted sockets inherit it
+        server = await asyncio.start_server(proxy._serve, sock=listener)
+        proxy.port = listener.getsockname()[1]
         try:
             yield proxy
         finally:
+            proxy.flow()
             proxy.cut()
             server.close()
             await server.wait_closed()
 
     def cut(self) -> None:
         """Break every connection at once, as a crash of the other side would."""
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for link in self._links:
+            link.break_off()
+
+    def black_hole(self) -> None:
+        """Swallow what comes from either side, on present connections and new ones, and close none: each side
+        believes the other is there. Present connections stay so for good.
+        """
+        self._swallows = True
+        for link in self._links:
+            link.swallows = True
+
+    def fill_hole(self) -> None:
+        """Forward new connections again."""
+        self._swallows = False
+
+    def stall(self) -> None:
+        """Read nothing more from either side of any connection until ``flow``."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Read again, and lose nothing."""
+        self._flowing.set()
 
     def lead_to(self, host: str, port: int) -> None:
         """Take new connections to another target."""
@@ -48,26 +119,14 @@ class Proxy:
         if not self.accepting:
             writer.transport.abort()
             return
+        link = _Link(reader, writer, swallows=self._swallows)
+        self._links.add(link)
         try:
-            target_reader, target_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, target_writer}
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_forward(reader, target_writer))
-                group.create_task(_forward(target_reader, writer))
+            await (link.swallow() if link.swallows else link.forward(self._target, self._flowing))
         finally:
-            self._writers -= {writer, target_writer}
-
-
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(_CHUNK):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+            self._links.remove(link)
+            if link.swallows:
+                link.break_off()
 
 
 def through(url: str, proxy: Proxy) -> str:
@@ -75,3 +134,11 @@ def through(url: str, proxy: Proxy) -> str:
     parts = urlsplit(url)
     credentials = f"{parts.username}:{parts.password}@" if parts.username else ""
     return urlunsplit(parts._replace(netloc=f"{credentials}127.0.0.1:{proxy.port}"))
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """Run a proxy before a broker; yield it and the broker's URL through it."""
+    parts = urlsplit(url)
+    async with Proxy.to(parts.hostname or "", parts.port or 5672) as proxy:
+        yield proxy, through(url, proxy)

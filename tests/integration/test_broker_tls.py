@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from staging.broker import RunBroker
+from staging.broker import private_broker
 from staging.certificates import Authority
 from staging.stage import Stage
 from staging.suite import running_broker
 
-from warren_dev.broker import PLUGINS, PREFERRED_PORTS, prepare_broker
+from warren_dev.broker import PLUGINS
 from warren_dev.ports import LOOPBACK, any_free
 from warren_dev.rabbitmq_package import find_scripts
 from warren_provision.broker_url import BrokerUrl
@@ -71,15 +71,14 @@ def tls_broker(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     authority = Authority(folder / "certificates", "Warren tests")
     server = authority.server()
     amqps, https = any_free(), any_free()
-    private = prepare_broker(folder / "node", print, ports={name: any_free() for name in PREFERRED_PORTS})
+    broker = private_broker(folder / "node")
     config = CONFIG.format(
         amqps=amqps, https=https, authority=authority.certfile, certfile=server.certfile, keyfile=server.keyfile
     )
     (folder / "node" / "conf.d" / "20-tls.conf").write_text(config, "utf-8")
     plugins = ",".join([*PLUGINS, "rabbitmq_auth_mechanism_ssl"])
     (folder / "node" / "enabled_plugins").write_text(f"[{plugins}].\n", "utf-8")
-    broker = RunBroker(private.administrator, private.management_url, private.programs)
-    administrator = replace(private.administrator, scheme="amqps", host="localhost", port=amqps)
+    administrator = replace(broker.administrator, scheme="amqps", host="localhost", port=amqps)
     with stage.hold(lambda: running_broker(broker, folder)):
         yield TlsBroker(administrator, f"https://localhost:{https}", authority)
 

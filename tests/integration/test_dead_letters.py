@@ -5,40 +5,21 @@ dead letter disturbs anything else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from staging.bus import DEADLINE, running
 
-from warren_shared.messaging.amqp.bus import AmqpBus
 from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.dead_letters import dead_letter
 from warren_shared.messaging.port import Delivery, Outgoing, UnsendableMessageError
-from warren_shared.observability.tracing import Tracing
 from warren_shared.topology.catalogue import ExchangeName, QueueName, RpcKey
 
 pytestmark = pytest.mark.broker
-DEADLINE = 10.0
 INTERPRETED = ("CC", "BCC", "x-death", "x-delay", "x-match", "x-first-death-queue", "x-stream-filter-value", "x-reason")
-
-
-@asynccontextmanager
-async def running(
-    connect: Connect, url: str, prepare: Callable[[AmqpBus], None] = lambda _: None
-) -> AsyncIterator[AmqpBus]:
-    bus = AmqpBus(connect, url, service="test", heartbeat=10, tracing=Tracing(None))
-    prepare(bus)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(bus.run())
-        await bus.wait_ready(deadline=DEADLINE)
-        try:
-            yield bus
-        finally:
-            task.cancel()
 
 
 def values() -> st.SearchStrategy[Any]:

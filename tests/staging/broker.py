@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 import aio_pika
 import aiohttp
+from eventually import eventually
 
 from warren_dev.broker import PREFERRED_PORTS, prepare_broker
 from warren_dev.ports import any_free
@@ -24,6 +26,7 @@ from warren_shared.topology.definitions import SALT_BYTES, UserLogin, access_def
 
 AMQP_VARIABLE: Final = "WARREN_TEST_AMQP_URL"
 MANAGEMENT_VARIABLE: Final = "WARREN_TEST_MANAGEMENT_URL"
+_CONTROL_SECONDS: Final = 30.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 
 
@@ -80,6 +83,17 @@ class RunBroker:
                 await self.manage("DELETE", f"users/{access.user}")
             await self.manage("DELETE", f"vhosts/{unique}")
 
+    async def control(self, *arguments: str) -> None:
+        """Run ``rabbitmqctl`` for the private node, which must be an installed RabbitMQ's."""
+        node = self.programs[-1]
+        process = await asyncio.create_subprocess_exec(
+            Path(node.command[0]).with_name("rabbitmqctl"), *arguments, env=dict(node.environment),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(_CONTROL_SECONDS):
+            told, _ = await process.communicate()
+        assert process.returncode == 0, told.decode()
+
     async def manage(self, method: str, path: str, body: Any = None) -> Any:
         """Call the management API; return what it answers, None for nothing."""
         login = aiohttp.encode_basic_auth(self.administrator.user, self.administrator.password)
@@ -100,6 +114,11 @@ def find_broker(folder: Path) -> RunBroker:
         administrator = BrokerUrl.parse(url)
         management = os.environ.get(MANAGEMENT_VARIABLE) or f"http://{administrator.host}:15672"
         return RunBroker(administrator, management.rstrip("/"))
+    return private_broker(folder)
+
+
+def private_broker(folder: Path) -> RunBroker:
+    """Return a private node, not yet started, with its files in ``folder``."""
     private = prepare_broker(folder, print, ports={name: any_free() for name in PREFERRED_PORTS})
     return RunBroker(private.administrator, private.management_url, private.programs, private.prometheus_url)
 
@@ -110,3 +129,19 @@ async def purge(url: str) -> None:
         amqp_channel = await connection.channel()
         for queue in topology(DEFAULT_PARTITIONS).queues:
             await (await amqp_channel.get_queue(queue.name)).purge()
+
+
+async def until_registered(folder: Path, queues: Iterable[str]) -> None:
+    """Wait until the private node in ``folder`` has written down that these quorum queues are its own.
+
+    RabbitMQ does so half a second after the declaration (Ra's directory, ``auto_save``); a node
+    killed before that comes back without the queues' logs.
+    """
+    names = folder / "data" / "warren@localhost" / "quorum" / "warren@localhost" / "names.dets"
+    wanted = [queue.encode() for queue in queues]
+
+    def registered() -> bool:
+        written = names.read_bytes()
+        return all(queue in written for queue in wanted)
+
+    await eventually(registered, what="the queues outlive a kill")

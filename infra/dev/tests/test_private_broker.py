@@ -10,7 +10,7 @@ from pathlib import Path
 import aio_pika
 import psutil
 import pytest
-from eventually import eventually
+from staging.broker import until_registered
 
 from warren_dev.broker import PREFERRED_PORTS, PrivateBroker, prepare_broker
 from warren_dev.ledger import Ledger
@@ -61,16 +61,6 @@ async def put(broker: PrivateBroker, body: bytes) -> None:
         await exchange.publish(message, routing_key="chat.room", mandatory=False, timeout=10)
 
 
-async def until_registered(folder: Path, queue: str) -> None:
-    """Wait until the node has written down that a quorum queue is its own.
-
-    RabbitMQ does so half a second after the declaration (Ra's directory, ``auto_save``); a node
-    killed before that comes back without the queue's log.
-    """
-    names = folder / "rabbitmq" / "data" / "warren@localhost" / "quorum" / "warren@localhost" / "names.dets"
-    await eventually(lambda: queue.encode() in names.read_bytes())
-
-
 async def bodies_in(broker: PrivateBroker, queue: str, count: int) -> list[bytes]:
     """Take so many messages and give them back."""
     async with await aio_pika.connect(broker.administrator.secret()) as connection:
@@ -88,7 +78,7 @@ async def bodies_in(broker: PrivateBroker, queue: str, count: int) -> list[bytes
 async def test_a_publication_outlives_a_kill_and_a_restart_of_the_node(folder: Path, ports: dict[str, int]) -> None:
     async with running(folder, ports) as (broker, supervisor):
         await put(broker, b"1")
-        await until_registered(folder, "warren.history.0")
+        await until_registered(folder / "rabbitmq", ["warren.history.0"])
         await supervisor.kill9("rabbitmq")
         await supervisor.start("rabbitmq")
         await supervisor.wait_ready(deadline=START_SECONDS)
