@@ -12,7 +12,7 @@ from clients.backend import Backend, Stream
 from clients.party import Clients
 from clients.sdk import SdkClient, SdkError, connected, subscribed
 from eventually import eventually
-from staging.programs import GATEWAYS
+from staging.programs import GATEWAYS, SERVICES
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
@@ -136,6 +136,32 @@ async def test_without_the_broker_sockets_stay_open_publishing_is_answered_100_a
     for client in (alice, bob):
         assert len(client.log.all("connecting")) == 1
         assert "lost" not in client.log.data(durable)
+
+
+async def test_while_the_broker_is_out_of_memory_publishing_is_answered_100_nobody_is_cut_off_and_all_flows_afterwards(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    if not suite.broker.controllable:
+        pytest.skip("the broker of this run is not to be blocked")
+    live, durable = f"live:{unique}", f"chat:{unique}"
+    alice, bob = await pair(clients, live, durable)
+    connects = await suite.total(SERVICES, "warren_broker_connects_total")
+
+    async with suite.broker.memory_alarm():
+        for client in (alice, bob):
+            for channel in (live, durable):
+                assert await code_of(client.publish(channel, "late")) == 100
+            assert await code_of(client.presence(durable)) == 100
+
+    for channel in (live, durable):
+        await alice.publish(channel, 1)
+        await bob.publish(channel, 2)
+        for client in (alice, bob):
+            got = await client.log.until("publication", channel, matches=lambda event: event["data"] in (1, 2), count=2)
+            assert [event["data"] for event in got] == [1, 2]
+    for client in (alice, bob):
+        assert len(client.log.all("connecting")) == 1
+    assert await suite.total(SERVICES, "warren_broker_connects_total") == connects
 
 
 async def test_readiness_tells_that_the_broker_is_away(suite: Suite) -> None:

@@ -51,7 +51,7 @@ async def test_publications_and_requests_end_at_their_deadlines(
             await attempt
         assert deadline <= loop.time() - began < deadline + SLACK
 
-    async with running(connect, spare_url, heartbeat=1) as bus, spare_broker.memory_alarm():
+    async with running(connect, spare_url, heartbeat=1) as bus, spare_broker.broker.memory_alarm():
         await until_blocked(bus)
         async with asyncio.TaskGroup() as group:
             for deadline in (0.1, 0.5, PATIENCE, 4.0):
@@ -76,7 +76,7 @@ async def test_nothing_is_kept_of_what_was_given_up(
         with pytest.raises(DeadlineExceededError):
             await bus.publish(Outgoing(ExchangeName.PUBLISH, "live.a", bytes(size)), deadline=0.2)
 
-    async with running(connect, spare_url) as bus, spare_broker.memory_alarm():
+    async with running(connect, spare_url) as bus, spare_broker.broker.memory_alarm():
         await until_blocked(bus)
         with measured() as kept:
             for _ in range(rounds):
@@ -92,7 +92,7 @@ async def test_send_drops_beyond_its_bound_and_what_it_took_arrives_in_order_aft
     listener = Listener((ExchangeName.DELIVER, "live.a"))
 
     async with running(connect, spare_url, lambda bus: bus.open_inbox(listener)) as bus:
-        async with spare_broker.memory_alarm():
+        async with spare_broker.broker.memory_alarm():
             await until_blocked(bus)
             taken = await send_numbered(bus, tries, padding)
         await eventually(lambda: len(listener.bodies) >= len(taken), deadline=30, what="what was taken arrived")
@@ -111,7 +111,7 @@ async def test_send_holds_no_more_bytes_than_its_bound(
     size = 65_536
     tries = 3 * SEND_BYTES // size
     assert tries < SEND_QUEUE
-    async with running(connect, spare_url) as bus, spare_broker.memory_alarm():
+    async with running(connect, spare_url) as bus, spare_broker.broker.memory_alarm():
         await until_blocked(bus)
         taken = await send_numbered(bus, tries, bytes(size - 8))
         assert SEND_BYTES // size <= len(taken) <= (SEND_BYTES + SOCKETS) // size
@@ -144,7 +144,7 @@ async def test_consumers_go_on_and_afterwards_publications_flow_in_order(
     ):
         producer = Producer(bus)
         await producer.run(100)
-        async with spare_broker.memory_alarm():
+        async with spare_broker.broker.memory_alarm():
             await until_blocked(bus)
             group.create_task(producer.run(300))
             released.set()
@@ -167,7 +167,7 @@ async def test_who_waits_when_the_alarm_ends_is_let_through_in_order(
         running(connect, spare_url, consuming(collector, max_batch=5, prefetch=10)) as bus,
         asyncio.TaskGroup() as group,
     ):
-        async with spare_broker.memory_alarm():
+        async with spare_broker.broker.memory_alarm():
             await until_blocked(bus)
             waiting = [group.create_task(bus.publish(message, deadline=60)) for message in numbered(100)]
             with pytest.raises(DeadlineExceededError):

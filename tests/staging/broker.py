@@ -19,6 +19,7 @@ from eventually import eventually
 from warren_dev.broker import PREFERRED_PORTS, prepare_broker
 from warren_dev.ports import any_free
 from warren_dev.program import Program
+from warren_dev.rabbitmq_package import find_scripts
 from warren_provision.broker_url import BrokerUrl
 from warren_shared.topology.access import ACCESS
 from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, topology
@@ -26,6 +27,8 @@ from warren_shared.topology.definitions import SALT_BYTES, UserLogin, access_def
 
 AMQP_VARIABLE: Final = "WARREN_TEST_AMQP_URL"
 MANAGEMENT_VARIABLE: Final = "WARREN_TEST_MANAGEMENT_URL"
+_NO_MEMORY: Final = ("absolute", "1MB")
+_DEFAULT_MEMORY: Final = ("0.4",)
 _CONTROL_SECONDS: Final = 30.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 
@@ -83,8 +86,26 @@ class RunBroker:
                 await self.manage("DELETE", f"users/{access.user}")
             await self.manage("DELETE", f"vhosts/{unique}")
 
+    @property
+    def controllable(self) -> bool:
+        """Whether it is a private node with RabbitMQ's own scripts on this machine."""
+        return self.private and find_scripts() is not None
+
+    @asynccontextmanager
+    async def memory_alarm(self) -> AsyncIterator[None]:
+        """Have the node, which must be controllable, believe while the block runs that it is out of memory.
+
+        It then reads nothing from connections that publish, and says connection.blocked to each that
+        tries (RabbitMQ: Alarms).
+        """
+        await self.control("set_vm_memory_high_watermark", *_NO_MEMORY)
+        try:
+            yield
+        finally:
+            await self.control("set_vm_memory_high_watermark", *_DEFAULT_MEMORY)
+
     async def control(self, *arguments: str) -> None:
-        """Run ``rabbitmqctl`` for the private node, which must be an installed RabbitMQ's."""
+        """Run ``rabbitmqctl`` for the node, which must be controllable."""
         node = self.programs[-1]
         process = await asyncio.create_subprocess_exec(
             Path(node.command[0]).with_name("rabbitmqctl"), *arguments, env=dict(node.environment),

@@ -17,8 +17,6 @@ from warren_shared.runtime.topology_command import apply_topology
 from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, history_partition
 
 _NODE: Final = "rabbitmq"
-_NO_MEMORY: Final = ("absolute", "1MB")
-_DEFAULT_MEMORY: Final = ("0.4",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +33,6 @@ class SpareBroker:
     def url(self) -> str:
         """Its virtual host, for its administrator."""
         return self.broker.administrator.secret()
-
-    @asynccontextmanager
-    async def memory_alarm(self) -> AsyncIterator[None]:
-        """Have the node believe, while the block runs, that it is out of memory: it then reads nothing from
-        connections that publish, and says connection.blocked to each that tries (RabbitMQ: Alarms).
-        """
-        await self.broker.control("set_vm_memory_high_watermark", *_NO_MEMORY)
-        try:
-            yield
-        finally:
-            await self.broker.control("set_vm_memory_high_watermark", *_DEFAULT_MEMORY)
 
     @asynccontextmanager
     async def killed(self) -> AsyncIterator[None]:
