@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar, cast
 
 import structlog
 from pamqp import base, commands
-from pamqp.common import FieldTable
 
 from warren_shared.messaging.amqp.driver import OnDeliveries
-from warren_shared.messaging.lane import encoder
+from warren_shared.messaging.lane import declaring, encoder
 from warren_shared.messaging.lane.confirms import Confirms, Settlement
+from warren_shared.messaging.lane.deadlines import Deadlines
 from warren_shared.messaging.lane.decoder import Confirmed, Returned
 from warren_shared.messaging.lane.errors import (
     PRECONDITION_FAILED,
@@ -30,7 +29,6 @@ from warren_shared.messaging.port import (
     DeadlineExceededError,
     Delivery,
     Headers,
-    HeaderValue,
     Outgoing,
     UnsendableMessageError,
 )
@@ -39,8 +37,6 @@ from warren_shared.topology.declarations import Binding, Exchange
 MOST_UNCONFIRMED: Final = 65_536
 """Messages without an answer beyond which nothing more is published: a queue without its majority takes messages and
 confirms none, and each is remembered here until it is."""
-_ALARMS_APART: Final = 0.02
-"""Seconds between two looks at all that wait: a deadline may be told so much late where very many end."""
 
 M = TypeVar("M", bound=base.Frame)
 _log = structlog.get_logger()
@@ -75,8 +71,7 @@ class LaneAmqpChannel:
         self._wire = wire
         self._loop = asyncio.get_running_loop()
         self._confirms = Confirms()
-        self._alarm: asyncio.TimerHandle | None = None
-        """Goes off no later than the first deadline of those who wait."""
+        self._deadlines = Deadlines(self._confirms, self._loop)
         self._replies: deque[tuple[type[base.Frame], asyncio.Future[base.Frame]]] = deque()
         self._on_deliveries: OnDeliveries | None = None
         self._in_hand: InHand | None = None
@@ -96,7 +91,7 @@ class LaneAmqpChannel:
             self._write_counted(frames, settlement)
         else:
             await self._write_when_free((frames,), settlement)
-        self._watch(settlement.until)
+        self._deadlines.watch(settlement.until)
         await settlement.wait()
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
@@ -106,7 +101,7 @@ class LaneAmqpChannel:
         settlement = Settlement(self._loop.create_future(), self._loop.time() + deadline)
         await self._write_when_free(frames, settlement)
         if frames:
-            self._watch(settlement.until)
+            self._deadlines.watch(settlement.until)
             await settlement.wait()
 
     async def _write_when_free(self, frames: Sequence[bytes], settlement: Settlement) -> None:
@@ -124,25 +119,6 @@ class LaneAmqpChannel:
         except BaseException:
             settlement.leave()
             raise
-
-    def _watch(self, until: float) -> None:
-        """Have ``_expire`` called by then. One timer for all: most are confirmed long before their deadline."""
-        if self._alarm is None or until < self._alarm.when():
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = self._loop.call_at(until, self._expire)
-
-    def _expire(self) -> None:
-        self._alarm = None
-        now = self._loop.time()
-        following = math.inf
-        for settlement in self._confirms.unsettled():
-            if settlement.until <= now:
-                settlement.expire()
-            elif settlement.until < following:
-                following = settlement.until
-        if following < math.inf:
-            self._watch(max(following, now + _ALARMS_APART))
 
     async def write(self, message: Outgoing, *, deadline: float) -> None:
         """Publish without a confirm; waits while the broker takes nothing."""
@@ -220,15 +196,7 @@ class LaneAmqpChannel:
 
     async def declare_exchange(self, exchange: Exchange) -> None:
         """Declare a durable exchange."""
-        await self._call(
-            commands.Exchange.Declare(
-                exchange=exchange.name,
-                exchange_type=exchange.type.value,
-                durable=True,
-                arguments=_arguments(exchange.arguments),
-            ),
-            commands.Exchange.DeclareOk,
-        )
+        await self._call(declaring.declare_exchange(exchange), commands.Exchange.DeclareOk)
 
     async def declare_queue(
         self,
@@ -241,23 +209,17 @@ class LaneAmqpChannel:
     ) -> None:
         """Declare a queue."""
         await self._call(
-            commands.Queue.Declare(
-                queue=name,
-                durable=durable,
-                exclusive=exclusive,
-                auto_delete=auto_delete,
-                arguments=_arguments(arguments),
-            ),
+            declaring.declare_queue(name, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete),
             commands.Queue.DeclareOk,
         )
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
         """Make bindings, all asked for before the first answer."""
-        await self._all([self._call(*_bind(each)) for each in bindings])
+        await self._all([self._call(*declaring.bind(each)) for each in bindings])
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """Remove bindings, all asked for before the first answer."""
-        await self._all([self._call(*_unbind(each)) for each in bindings])
+        await self._all([self._call(*declaring.unbind(each)) for each in bindings])
 
     async def _all(self, replies: Sequence[asyncio.Future[base.Frame]]) -> None:
         # The broker answers in order, and an error ends them all. Nobody else looks at the others' errors.
@@ -349,8 +311,7 @@ class LaneAmqpChannel:
         if self._error is not None:
             return
         self._error = error
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._deadlines.stop()
         self._let_go()
         self._wire.released(self.number)
         for settlement in self._confirms.fail(_as_publishers_see(error)):
@@ -376,31 +337,3 @@ def _as_publishers_see(error: BusError) -> BusError:
     if isinstance(error, AmqpChannelClosedError) and error.code == PRECONDITION_FAILED:
         return UnsendableMessageError(f"the broker refuses the message: {error}")
     return error
-
-
-def _arguments(arguments: Mapping[str, HeaderValue]) -> FieldTable:
-    return cast("FieldTable", dict(arguments))
-
-
-def _bind(binding: Binding) -> tuple[base.Frame, type[base.Frame]]:
-    if binding.to_exchange:
-        bind = commands.Exchange.Bind(
-            destination=binding.destination, source=binding.source, routing_key=binding.routing_key
-        )
-        return bind, commands.Exchange.BindOk
-    return (
-        commands.Queue.Bind(queue=binding.destination, exchange=binding.source, routing_key=binding.routing_key),
-        commands.Queue.BindOk,
-    )
-
-
-def _unbind(binding: Binding) -> tuple[base.Frame, type[base.Frame]]:
-    if binding.to_exchange:
-        unbind = commands.Exchange.Unbind(
-            destination=binding.destination, source=binding.source, routing_key=binding.routing_key
-        )
-        return unbind, commands.Exchange.UnbindOk
-    return (
-        commands.Queue.Unbind(queue=binding.destination, exchange=binding.source, routing_key=binding.routing_key),
-        commands.Queue.UnbindOk,
-    )

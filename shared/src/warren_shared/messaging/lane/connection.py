@@ -185,7 +185,8 @@ class LaneConnection(asyncio.BufferedProtocol):
 
     def hold(self, size: int) -> None:
         """See amqp_channel.Wire. The broker finds the socket full and waits, for all that goes over this connection:
-        what was delivered can be acked without reading more.
+        what was delivered can be acked without reading more. That it is gone is meanwhile noticed by writing: the
+        heartbeats go on.
         """
         self._in_hand += size
         if self._transport is None or self._error is not None:
