@@ -13,8 +13,6 @@ from warren_shared.messaging.lane.delivery import ReadDelivery
 from warren_shared.messaging.lane.tables import LazyHeaders, decode_table, encode_table
 
 HEADERS = st.dictionaries(st.text(min_size=1, max_size=30), st.text(max_size=40) | st.integers(-(2**63), 2**63 - 1))
-    st.text(min_size=1, max_size=30), st.text(max_size=40) | st.integers(-(2**63), 2**63 - 1), max_size=6
-)
 
 
 def test_headers_are_decoded_as_far_as_somebody_looks() -> None:

@@ -17,6 +17,7 @@ from staging.spare_broker import SpareBroker
 from warren_shared.messaging.amqp.bus import CONNECTS, FAILED, AmqpBus
 from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.amqp.publishing import SEND_BYTES, SEND_QUEUE
+from warren_shared.messaging.amqp.pulse import PATIENCE_SECONDS
 from warren_shared.messaging.drivers import CONNECT, BrokerDriver
 from warren_shared.messaging.port import DeadlineExceededError, Delivery, Outgoing
 from warren_shared.topology.catalogue import ExchangeName
@@ -61,6 +62,16 @@ async def test_publications_and_requests_end_at_their_deadlines(
                 group.create_task(ends_in_time(asked, deadline))
         assert bus.ready
         # Blocked is not lost, though several heartbeats went unread: nobody connected anew.
+        assert [reading.value for reading in bus.readings() if reading.spec is CONNECTS] == [1, 1]
+
+
+async def test_an_alarm_that_lasts_is_not_taken_for_a_dead_link(
+    spare_broker: SpareBroker, spare_url: str, connect: Connect
+) -> None:
+    async with running(connect, spare_url, heartbeat=600) as bus, spare_broker.broker.memory_alarm():
+        await until_blocked(bus)
+        with pytest.raises(DeadlineExceededError):  # for longer than a silent broker is waited for
+            await bus.publish(Outgoing(ExchangeName.PUBLISH, "live.a", b"1"), deadline=2 * PATIENCE_SECONDS)
         assert [reading.value for reading in bus.readings() if reading.spec is CONNECTS] == [1, 1]
 
 

@@ -1,5 +1,5 @@
-"""A link that swallows everything and closes nothing: both sides of the bus notice by heartbeats, and come back once
-there is a way again.
+"""A link that swallows everything and closes nothing: both sides of the bus notice, by heartbeats or by asking, and
+come back once there is a way again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 HEARTBEAT = 1
 NOTICED = {CONNECT[BrokerDriver.LANE]: 2.5 * HEARTBEAT, CONNECT[BrokerDriver.AIO_PIKA]: 4.0 * (HEARTBEAT + 1)}
 """Seconds after which a driver knows at the latest."""
+ASKED = 10.0
+"""Seconds within which a silent broker is noticed by asking it, two of them to give the old connection up."""
 SLACK = 2.0
 COMING_BACK = 30.0
 """An attempt to connect may be under way in the hole, and has ten seconds."""
@@ -79,6 +81,28 @@ async def test_both_sides_notice_within_heartbeats_and_come_back_with_everything
     assert collector.first_copies == bodies(300)
 
 
+async def test_a_lane_notices_within_ten_seconds_whatever_its_heartbeat_and_comes_back(broker_url: str) -> None:
+    listener, lane = Listener((ExchangeName.DELIVER, "live.a")), CONNECT[BrokerDriver.LANE]
+
+    async with (
+        proxied(broker_url) as (proxy, url),
+        running(lane, url, lambda bus: bus.open_inbox(listener), heartbeat=600) as bus,
+    ):
+        await listener.opened.acquire()
+        proxy.black_hole()
+        await eventually(
+            lambda: not any(connected(bus).values()), deadline=ASKED, what="both links are known to be dead"
+        )
+        assert listener.lost == 1
+
+        proxy.fill_hole()
+        async with asyncio.timeout(COMING_BACK):
+            await listener.opened.acquire()
+        await bus.wait_ready(deadline=COMING_BACK)
+        await bus.publish(Outgoing(ExchangeName.DELIVER, "live.a", b"live"), deadline=DEADLINE)
+        await eventually(lambda: listener.bodies == [b"live"], what="the new inbox is bound")
+
+
 async def both_notice(bus: AmqpBus, seconds: float) -> None:
     """Hold what is under way to its deadline, and the bus to noticing so soon that both links are dead."""
     loop = asyncio.get_running_loop()
@@ -116,7 +140,7 @@ async def test_nothing_is_kept_of_what_was_swallowed_and_given_up(broker_url: st
 
     async def give_up(bus: AmqpBus) -> None:
         with pytest.raises(DeadlineExceededError):
-            await bus.publish(Outgoing(ExchangeName.PUBLISH, "live.a", bytes(size)), deadline=0.3)
+            await bus.publish(Outgoing(ExchangeName.PUBLISH, "live.a", bytes(size)), deadline=0.1)
 
     async with proxied(broker_url) as (proxy, url), running(connect, url, heartbeat=60) as bus:
         proxy.black_hole()
