@@ -16,7 +16,6 @@ from pamqp import frame as pamqp_frame
 
 from warren_shared.messaging.lane.delivery import ReadDelivery
 from warren_shared.messaging.lane.errors import FRAME_ERROR, SYNTAX_ERROR, UNEXPECTED_FRAME, FrameError
-from warren_shared.messaging.port import Delivery
 
 LARGEST_BODY: Final = 512 * 1024 * 1024
 """RabbitMQ's own limit of a message's size."""
@@ -64,6 +63,15 @@ _RARE: Final[tuple[type[base.Frame], ...]] = (
     commands.Confirm.SelectOk,
 )
 _FROM_BROKERS: Final = frozenset(method.index for method in _RARE)
+_UNREADABLE_AS: Final = (
+    exceptions.UnmarshalingException,
+    ValueError,
+    IndexError,
+    struct.error,
+    OverflowError,
+    RecursionError,
+)
+"""What pamqp may raise; the last for a table in a table in a table."""
 
 
 class Confirmed(NamedTuple):
@@ -80,10 +88,10 @@ class Returned:
 
     code: int
     text: str
-    delivery: Delivery
+    delivery: ReadDelivery
 
 
-Event = list[Delivery] | Confirmed | Returned | base.Frame
+Event = list[ReadDelivery] | Confirmed | Returned | base.Frame
 """Deliveries come as a list of those that arrived together and in turn."""
 
 
@@ -161,11 +169,11 @@ class Decoder:
             at = end + 1
         self._hold(data[at:])
 
-    def _whole_deliveries(self, data: bytes, at: int, number: int) -> tuple[list[Delivery], int]:
+    def _whole_deliveries(self, data: bytes, at: int, number: int) -> tuple[list[ReadDelivery], int]:
         """Return the deliveries of one amqp channel, each of three whole frames, that begin at ``at``, and where
         they end. Stops before whatever is cut, of another kind, or wrong: that is looked at frame by frame.
         """
-        deliveries: list[Delivery] = []
+        deliveries: list[ReadDelivery] = []
         then_header, then_body = _THEN_HEADER | number, _THEN_BODY | number
         largest, routes = self.frame_max - FRAME_OVERHEAD, self._routes
         try:
@@ -182,6 +190,7 @@ class Decoder:
                     or second != then_body
                     or data[end] != _FRAME_END
                     or part != body_size
+                    or not part
                     or size + header_size + part > largest
                     or kind != _METHOD
                     or of != number
@@ -271,7 +280,8 @@ class Decoder:
         if content.missing < 0:
             raise FrameError(SYNTAX_ERROR, "a body longer than was announced")
         if content.missing:
-            content.parts.append(part)
+            if part:  # of empty ones there could be any number
+                content.parts.append(part)
             return None
         del self._contents[number]
         if content.parts:
@@ -310,6 +320,6 @@ def _two_strings(data: bytes, at: int, end: int) -> tuple[str, str]:
 def _rare(frame: bytes) -> base.Frame:
     try:
         _, _, method = pamqp_frame.unmarshal(frame)
-    except (exceptions.UnmarshalingException, ValueError, IndexError, struct.error, OverflowError) as error:
+    except _UNREADABLE_AS as error:
         raise FrameError(SYNTAX_ERROR, f"a method that cannot be read: {error}") from error
     return cast("base.Frame", method)
