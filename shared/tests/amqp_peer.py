@@ -43,10 +43,10 @@ class Peer:
         """Send frames on an amqp channel."""
         self.writer.write(b"".join(frame.marshal(each, number) for each in frames))
 
-    def deliver(self, number: int, tag: int, content: bytes) -> None:
+    def deliver(self, number: int, tag: int, content: bytes, *, headers: dict[str, Any] | None = None) -> None:
         """Deliver a message."""
         method = commands.Basic.Deliver("tag", tag, False, "x", "k")
-        properties = header.ContentHeader(0, len(content), commands.Basic.Properties())
+        properties = header.ContentHeader(0, len(content), commands.Basic.Properties(headers=headers))
         parts: list[Any] = [method, properties, *([body.ContentBody(content)] if content else [])]
         self.writer.write(b"".join(frame.marshal(each, number) for each in parts))
 

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from eventually import eventually
 from pamqp import commands, heartbeat
 
-from warren_shared.messaging.lane.connection import connect
+from warren_shared.messaging.lane.connection import LaneConnection, connect
 from warren_shared.messaging.lane.errors import AmqpChannelClosedError, ConnectionClosedError
 from warren_shared.messaging.port import (
     BrokerUnavailableError,
@@ -156,3 +157,53 @@ async def test_numbers_of_amqp_channels_are_used_again_and_run_out() -> None:
         with pytest.raises(BrokerUnavailableError, match="no amqp channel left"):
             async with connection.amqp_channel(confirms=False):
                 pass
+
+
+async def test_methods_nobody_asked_for_on_channel_0_end_the_connection_and_its_closing_raises_nothing() -> None:
+    async with connected() as (connection, peer):
+        peer.send(0, commands.Connection.OpenOk())
+        _, close = await peer.read(commands.Connection.Close)
+        await asyncio.wait_for(connection.close(), SOON)
+        assert (close.reply_code, connection.is_closed) == (505, True)
+
+
+async def test_a_stray_method_during_closing_does_not_escape_from_it() -> None:
+    async with connected() as (connection, peer):
+        closing = asyncio.create_task(connection.close())
+        await peer.read(commands.Connection.Close)
+        peer.send(0, commands.Connection.OpenOk())
+        await asyncio.wait_for(closing, SOON)
+
+
+async def test_an_amqp_channel_whose_closing_took_too_long_is_let_go_when_the_broker_agrees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("warren_shared.messaging.lane.connection.CLOSE_SECONDS", 0.05)
+    async with connected() as (connection, peer):
+        leaving = asyncio.create_task(enter_and_leave(connection))
+        number = await peer.open_channel()
+        await asyncio.wait_for(leaving, SOON)
+        peer.send(number, commands.Channel.CloseOk())
+        await eventually(lambda: not connection._channels)
+
+
+async def test_both_sides_may_close_an_amqp_channel_at_once_and_its_number_is_used_again_later() -> None:
+    async with connected() as (connection, peer):
+        leaving = asyncio.create_task(enter_and_leave(connection))
+        number = await peer.open_channel()
+        await peer.read(commands.Channel.Close)
+        peer.send(number, commands.Channel.Close(404, "NOT_FOUND", 50, 20))
+        await peer.read(commands.Channel.CloseOk)
+        other = asyncio.create_task(enter_and_leave(connection))
+        assert await peer.open_channel() == number + 1
+        peer.send(number, commands.Channel.CloseOk())
+        await asyncio.wait_for(leaving, SOON)
+        await peer.read(commands.Channel.Close)
+        peer.send(number + 1, commands.Channel.CloseOk())
+        await asyncio.wait_for(other, SOON)
+        assert not connection.is_closed
+
+
+async def enter_and_leave(connection: LaneConnection) -> None:
+    async with connection.amqp_channel(confirms=False):
+        pass

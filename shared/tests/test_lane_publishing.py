@@ -203,3 +203,29 @@ async def test_an_amqp_channel_that_closes_while_its_publishers_are_held_back_ho
         await asyncio.wait_for(going_on, SOON)
         peer.writer.transport.abort()
         await entering.__aexit__(None, None, None)
+
+
+async def test_an_amqp_channel_that_was_told_to_stop_holds_up_no_other_once_it_is_closed() -> None:
+    async with with_channel() as (connection, stopped, peer):
+        peer.send(stopped.number, commands.Channel.Flow(False))
+        await eventually(lambda: Obstacle.FLOW in connection.gate.obstacles)
+        peer.send(stopped.number, commands.Channel.Close(404, "NOT_FOUND", 60, 40))
+        await eventually(lambda: stopped.is_closed)
+        assert connection.gate.free
+
+
+async def test_one_amqp_channel_that_may_go_on_does_not_speak_for_another() -> None:
+    async with with_channel() as (connection, _, peer):
+        entering = connection.amqp_channel(confirms=True)
+        opening = asyncio.create_task(entering.__aenter__())
+        number = await peer.open_channel(confirms=True)
+        await opening
+        peer.send(1, commands.Channel.Flow(False))
+        peer.send(number, commands.Channel.Flow(False), commands.Channel.Flow(True))
+        for _ in range(3):
+            await peer.read(commands.Channel.FlowOk)
+        assert not connection.gate.free
+        peer.send(1, commands.Channel.Flow(True))
+        await eventually(lambda: connection.gate.free)
+        peer.writer.transport.abort()
+        await entering.__aexit__(None, None, None)

@@ -15,6 +15,7 @@ from warren_shared.messaging.lane import declaring, encoder
 from warren_shared.messaging.lane.confirms import Confirms, Settlement
 from warren_shared.messaging.lane.deadlines import Deadlines
 from warren_shared.messaging.lane.decoder import Confirmed, Returned
+from warren_shared.messaging.lane.delivery import ReadDelivery
 from warren_shared.messaging.lane.errors import (
     PRECONDITION_FAILED,
     UNEXPECTED_FRAME,
@@ -27,7 +28,6 @@ from warren_shared.messaging.port import (
     BrokerUnavailableError,
     BusError,
     DeadlineExceededError,
-    Delivery,
     Headers,
     Outgoing,
     UnsendableMessageError,
@@ -80,6 +80,8 @@ class LaneAmqpChannel:
         self._closing = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         """Done when the amqp channel is closed, or its consumer gone."""
+        self._agreed: asyncio.Future[None] = self._loop.create_future()
+        """Done when neither side will say anything more on it."""
 
     # Publishing
 
@@ -155,6 +157,7 @@ class LaneAmqpChannel:
 
         ``on_deliveries`` gets what one read of the socket brought. An amqp channel has one consumer.
         """
+        self._check_open()
         if self._on_deliveries is not None:
             raise RuntimeError("an amqp channel has one consumer")
         if prefetch is not None:
@@ -240,13 +243,12 @@ class LaneAmqpChannel:
             await self._call(commands.Confirm.Select(), commands.Confirm.SelectOk)
 
     async def close(self) -> None:
-        """Close it, and wait until the broker agrees."""
+        """Close it, and wait until the broker agrees, or the connection is gone."""
         if not self.is_closed:
-            closed = self._call(commands.Channel.Close(200, "", 0, 0), commands.Channel.CloseOk)
+            self._wire.write(encoder.method(self.number, commands.Channel.Close(200, "", 0, 0)))
             self._closing = True
             self._let_go()  # the broker's answer comes behind deliveries that nobody will ack
-            await closed
-            self._end(AmqpChannelClosedError("the amqp channel was closed"))
+            await asyncio.shield(self._agreed)
 
     def _call(self, method: base.Frame, reply: type[M]) -> asyncio.Future[M]:
         self._check_open()
@@ -263,7 +265,7 @@ class LaneAmqpChannel:
 
     # What the connection brings
 
-    def take_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    def take_deliveries(self, deliveries: Sequence[ReadDelivery]) -> None:
         """Hand deliveries to the consumer."""
         if self._on_deliveries is None:
             return
@@ -285,11 +287,17 @@ class LaneAmqpChannel:
             case commands.Channel.Close():
                 self._wire.write(encoder.method(self.number, commands.Channel.CloseOk()))
                 self._end(AmqpChannelClosedError(event.reply_text or "", event.reply_code or 0))
+                if not self._closing:  # else the broker's answer to our own Close is still to come
+                    self._release()
+            case commands.Channel.CloseOk() if self._closing:
+                # However late; and what was asked before an error is never answered.
+                self._end(AmqpChannelClosedError("the amqp channel was closed"))
+                self._release()
             case commands.Channel.Flow():
                 if event.active:
-                    self._wire.gate.clear(Obstacle.FLOW)
+                    self._wire.gate.clear(Obstacle.FLOW, self.number)
                 else:
-                    self._wire.gate.put(Obstacle.FLOW)
+                    self._wire.gate.put(Obstacle.FLOW, self.number)
                 self._wire.write(encoder.method(self.number, commands.Channel.FlowOk(bool(event.active))))
             case commands.Basic.Cancel():
                 self._end_consumer(BrokerUnavailableError("the broker cancelled the consumer"))
@@ -306,6 +314,12 @@ class LaneAmqpChannel:
     def fail(self, error: BusError) -> None:
         """The connection is gone."""
         self._end(error)
+        self._release()
+
+    def _release(self) -> None:
+        self._wire.released(self.number)
+        if not self._agreed.done():
+            self._agreed.set_result(None)
 
     def _end(self, error: BusError) -> None:
         if self._error is not None:
@@ -313,7 +327,7 @@ class LaneAmqpChannel:
         self._error = error
         self._deadlines.stop()
         self._let_go()
-        self._wire.released(self.number)
+        self._wire.gate.clear(Obstacle.FLOW, self.number)
         for settlement in self._confirms.fail(_as_publishers_see(error)):
             settlement.finish()
         while self._replies:
@@ -323,6 +337,7 @@ class LaneAmqpChannel:
         self._end_consumer(error)
 
     def _let_go(self) -> None:
+        self._on_deliveries = None
         if self._in_hand is not None:
             self._wire.hold(-self._in_hand.dropped())
             self._in_hand = None

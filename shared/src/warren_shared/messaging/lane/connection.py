@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from pamqp import base, commands, header
 
@@ -56,8 +57,8 @@ class LaneConnection(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(READ_BUFFER))
         self._channels: dict[int, LaneAmqpChannel] = {}
         self._numbers = range(1, _LARGEST_CHANNEL + 1)
-        self._replies: asyncio.Queue[base.Frame] = asyncio.Queue()
-        """What the broker says on channel 0 while the connection opens or closes."""
+        self._replies: deque[tuple[type[base.Frame], asyncio.Future[base.Frame]]] = deque()
+        """What the broker is to say on channel 0 while the connection opens or closes."""
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._flush_due = False
@@ -136,15 +137,13 @@ class LaneConnection(asyncio.BufferedProtocol):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await channel.close()
 
-    async def _reply(self, wanted: type[M]) -> M:
-        while True:
-            if self._error is not None:
-                raise self._error
-            reply = await self._replies.get()
-            if isinstance(reply, wanted):
-                return reply
-            if not isinstance(reply, _ConnectionOver):
-                raise FrameError(UNEXPECTED_FRAME, f"{reply.name} instead of {wanted.name}")
+    def _reply(self, wanted: type[M]) -> asyncio.Future[M]:
+        """Return what comes in answer to what was just written."""
+        if self._error is not None:
+            raise self._error
+        future: asyncio.Future[base.Frame] = self._loop.create_future()
+        self._replies.append((wanted, future))
+        return cast("asyncio.Future[M]", future)
 
     # The socket
 
@@ -245,9 +244,16 @@ class LaneConnection(asyncio.BufferedProtocol):
             case commands.Connection.Unblocked():
                 self.gate.clear(Obstacle.ALARM)
             case base.Frame():
-                self._replies.put_nowait(event)
+                self._take_reply(event)
             case _:
                 raise FrameError(UNEXPECTED_FRAME, "content on channel 0")
+
+    def _take_reply(self, reply: base.Frame) -> None:
+        if not self._replies or not isinstance(reply, self._replies[0][0]):
+            raise FrameError(UNEXPECTED_FRAME, f"{reply.name} was not asked for")
+        _, future = self._replies.popleft()
+        if not future.done():
+            future.set_result(reply)
 
     # How it ends
 
@@ -266,7 +272,10 @@ class LaneConnection(asyncio.BufferedProtocol):
         self.gate.fail(error)
         for channel in tuple(self._channels.values()):
             channel.fail(error)
-        self._replies.put_nowait(_ConnectionOver())
+        while self._replies:
+            _, future = self._replies.popleft()
+            if not future.done():
+                future.set_exception(error)
         if self._transport is None:
             self._lost.set_result(None)
             return
@@ -287,10 +296,6 @@ class LaneConnection(asyncio.BufferedProtocol):
         if now - self._last_written >= self._heartbeat / 2:
             self._send(encoder.HEARTBEAT)
         self._heartbeat_timer = self._loop.call_later(self._heartbeat / 2, self._beat)
-
-
-class _ConnectionOver(base.Frame):
-    """Wakes whoever waits for a reply on a connection that is gone."""
 
 
 def _start_ok(address: Address, name: str) -> commands.Connection.StartOk:

@@ -9,7 +9,7 @@ from warren_shared.messaging.port import Delivery, Headers
 class ReadDelivery(Delivery):
     """Says what any Delivery says. Whoever only needs to know where it is to go pays for nothing else."""
 
-    __slots__ = ("_content", "_properties")
+    __slots__ = ("_properties", "content")
 
     # The base is frozen, and setting an attribute of a frozen dataclass costs six times as much: object's own
     # methods come back for the constructor's sake. Nobody sets one later.
@@ -20,7 +20,7 @@ class ReadDelivery(Delivery):
         """``route`` is the exchange and the routing key, ``content`` the properties with their flags before them."""
         self.exchange, self.routing_key = route  # type: ignore[misc]  # see above
         self.body, self.tag, self.redelivered = body, tag, redelivered  # type: ignore[misc]  # see above
-        self._content = content
+        self.content = content
         self._properties: Properties | None = None
 
     @property
@@ -50,5 +50,5 @@ class ReadDelivery(Delivery):
     def _read(self) -> Properties:
         properties = self._properties
         if properties is None:
-            properties = self._properties = decode_properties(self._content)
+            properties = self._properties = decode_properties(self.content)
         return properties

@@ -27,7 +27,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._obstacles: set[Obstacle] = set()
+        self._obstacles: set[tuple[Obstacle, int]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._passing = False
         self._error: BusError | None = None
@@ -37,7 +37,7 @@ class Gate:
     @property
     def obstacles(self) -> frozenset[Obstacle]:
         """What is in the way."""
-        return frozenset(self._obstacles)
+        return frozenset(obstacle for obstacle, _ in self._obstacles)
 
     async def enter(self) -> None:
         """Wait for one's turn; to be followed by ``left``. Raises what ``fail`` was given."""
@@ -62,14 +62,14 @@ class Gate:
         self._passing = False
         self._next()
 
-    def put(self, obstacle: Obstacle) -> None:
-        """Shut the gate."""
-        self._obstacles.add(obstacle)
+    def put(self, obstacle: Obstacle, number: int = 0) -> None:
+        """Shut the gate; ``number`` is that of the amqp channel on which the broker said so."""
+        self._obstacles.add((obstacle, number))
         self.free = False
 
-    def clear(self, obstacle: Obstacle) -> None:
+    def clear(self, obstacle: Obstacle, number: int = 0) -> None:
         """Take an obstacle away."""
-        self._obstacles.discard(obstacle)
+        self._obstacles.discard((obstacle, number))
         self._next()
 
     def fail(self, error: BusError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from warren_shared.messaging.port import Delivery
+from warren_shared.messaging.lane.delivery import ReadDelivery
 
 
 class InHand:
@@ -17,9 +17,9 @@ class InHand:
         self._batches: deque[tuple[int, int]] = deque()
         """The last tag and the bytes of what arrived together."""
 
-    def took(self, deliveries: Sequence[Delivery]) -> int:
+    def took(self, deliveries: Sequence[ReadDelivery]) -> int:
         """Deliveries arrived; returns their bytes."""
-        size = sum([len(delivery.body) for delivery in deliveries])
+        size = sum([len(delivery.body) + len(delivery.content) for delivery in deliveries])
         self._batches.append((deliveries[-1].tag, size))
         return size
 
