@@ -104,12 +104,14 @@ class Link:
             async with task_group() as group:
                 for station in self._stations:
                     group.create_task(_keep_working(station, connection), name=station.name)
-                group.create_task(self._wait_given_up(), name="giving up")
+                group.create_task(self._wait_given_up(connection), name="giving up")
                 await connection.wait_closed()
                 raise ConnectionLostError
 
-    async def _wait_given_up(self) -> None:
+    async def _wait_given_up(self, connection: driver.Connection) -> None:
         await self._given_up.wait()
+        # Before the stations end: each would wait two seconds for its amqp channel's end, and then the connection too.
+        await connection.close()
         raise ConnectionLostError
 
     def _give_up(self) -> None:
