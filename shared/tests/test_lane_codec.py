@@ -312,7 +312,7 @@ def test_three_whole_frames_that_are_no_delivery_are_refused(before: bytes, data
     [
         ({"routing_key": "k" * 256}, "at most 255 bytes"),
         ({"message_id": "é" * 128}, "at most 255 bytes"),
-        ({"headers": {"n" * 129: 1}}, "longer than 128"),
+        ({"headers": {"n" * 256: 1}}, "longer than 255"),
         ({"headers": {"a": 2**64}}, "cannot be encoded"),
         ({"headers": {"a": object()}}, "cannot be encoded"),
         ({"headers": {"a": "x" * FRAME_MAX}}, "one frame"),

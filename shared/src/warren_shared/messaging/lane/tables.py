@@ -16,8 +16,10 @@ from pamqp import decode, encode
 from warren_shared.contracts.publication import UNREADABLE_HEADERS
 from warren_shared.messaging.port import Headers, HeaderValue
 
-LONGEST_NAME: Final = 128
-"""Bytes of a field's name (AMQP 0-9-1 section 4.2.5.5)."""
+LONGEST_NAME: Final = 255
+"""Bytes of a field's name. AMQP 0-9-1 section 4.2.5.5 says 128, RabbitMQ takes what a short string holds; and what it
+brought here can be sent on.
+"""
 
 _INT32, _INT64, _LENGTH, _DOUBLE = (struct.Struct(code) for code in (">i", ">q", ">I", ">d"))
 _TAGGED_LENGTH, _TAGGED_INT32, _TAGGED_INT64 = (struct.Struct(code) for code in (">BI", ">ci", ">cq"))
