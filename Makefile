@@ -32,9 +32,9 @@ trace: $(VENV)/.installed-run ## show the last publication's trace, from its pub
 setup: $(VENV)/.installed-dev ## install all that checks and tests need
 
 check: static ## the quick part of the tests: style, types, import rules, generated docs, unit and contract tests
-	pytest -q -n auto --dist worksteal -m "not broker and not e2e and not browser"
+	pytest -q -n auto --dist worksteal -m "not broker and not postgres and not e2e and not browser"
 
-test: static ## everything: `check`, then a real broker, the real services, the official SDKs and a browser
+test: static ## everything: `check`, then a real broker and database, the real services, the official SDKs and a browser
 	@infra/dev/chromium.sh
 	pytest
 

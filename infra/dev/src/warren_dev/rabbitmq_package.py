@@ -76,7 +76,7 @@ def install(say: Callable[[str], None]) -> bool:
 
     Raises SetupError if apt fails.
     """
-    prefix = _superuser()
+    prefix = superuser()
     if prefix is None or shutil.which("apt-get") is None:
         return False
     say("installing the package rabbitmq-server (once; takes a minute)")
@@ -94,7 +94,7 @@ def docker_answers() -> bool:
     return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0
 
 
-def _superuser() -> list[str] | None:
+def superuser() -> list[str] | None:
     """Return what to put before a command to run it as root, None if that needs a password."""
     if os.geteuid() == 0:
         return []
