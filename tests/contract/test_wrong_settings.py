@@ -24,6 +24,16 @@ SECRETS: Final = {"token_hmac_secret", "token_hmac_secret_previous", "dev_token_
 """Like files looked at when they are used, which the services' own tests cover."""
 WRITTEN: Final[dict[str, tuple[str, ...]]] = {
     "amqp_url": ("nonsense", "http://u:hidden@h/v", "amqp://u:hid/den@h/v", "amqp://u:hidden@h:99999/v", "amqp://"),
+    "store_url": (
+        "nonsense",
+        "mysql://u:hidden@h/v",
+        "postgresql://u:hid/den@h/v",
+        "postgresql://u:hidden@h:99999/v",
+        "postgresql://u:hid@den@h/v",
+        "postgresql://u:hidden@h1,h2:x/v",
+        "postgresql://u:hidden@h",
+        "postgresql://",
+    ),
     "allowed_origins": ("a.example", "https://a.example/", "[broken", '["https://a.example", "b"]'),
     "gateway_urls": ("http://a.example", "ws://", "ws://[", "ws://a:port/", "ws://a,nonsense"),
     "token_algorithms": ("none", "HS256,RS256", ",", '["HS1"]'),

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from warren_history.bootstrap import build
 from warren_history.domain.admission import Reason
@@ -88,12 +89,11 @@ class FakeOps(OpsServer):
 class Running:
     """A history that runs on fakes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         self.namespaces_file = folder / "namespaces.yml"
         self.namespaces_file.write_text(FILE)
-        self.settings = HistorySettings(
-            store_path=folder / "history.sqlite3", store_synchronous="normal", partitions=3, drain_seconds=0.1
-        )
+        chosen = {"store_path": folder / "history.sqlite3", "store_synchronous": "normal", **settings}
+        self.settings = HistorySettings.model_validate({**chosen, "partitions": 3, "drain_seconds": 0.1})
         self.bus, self.ops, self.namespaces = FakeBus(), FakeOps(), NamespaceWatcher(self.namespaces_file)
 
     @asynccontextmanager
@@ -222,6 +222,20 @@ async def test_a_store_that_cannot_be_opened_is_a_startup_error_of_one_line(hist
     assert isinstance(error, StartupError)
     assert str(error).startswith("store ")
     assert "\n" not in str(error)
+
+
+@pytest.mark.postgres
+async def test_with_a_store_url_it_keeps_everything_in_that_database(tmp_path: Path, database: str) -> None:
+    history = Running(tmp_path, store_url=SecretStr(database), store_synchronous="normal")
+    async with history():
+        assert history.ops.checks["store"]()
+        await history.bus.consumers["warren.history.0"]([delivery(message_id="m1")])
+    history = Running(tmp_path, store_url=SecretStr(database))
+    async with history():
+        await history.bus.consumers["warren.history.0"]([delivery(message_id="m1"), delivery(message_id="m2")])
+    assert [message.headers["offset"] for message in history.bus.published] == [1, 2]
+    assert not history.settings.store_path.exists()
+    assert database not in repr(history.settings)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,31 @@
-"""Any sequence of appends, reads, trims, clock steps and restarts: SQLite answers as the reference does."""
+"""Any sequence of appends, reads, trims, clock steps and restarts: each store answers as the reference does."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import ClassVar
 
+import asyncpg
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from warren_history.adapters.postgres.clock import CallersClock
+from warren_history.adapters.postgres_store import PostgresOptions, PostgresStore
 from warren_history.adapters.sqlite.connection import Synchronous
 from warren_history.adapters.sqlite_store import SqliteOptions, SqliteStore
 from warren_history.domain.publications import Content, NewPublication, ReadPlan, Retention
+from warren_history.ports import Store
 
 from .memory_store import MemoryStore
 
 WINDOW = 120_000
-OPTIONS = SqliteOptions(synchronous=Synchronous.NORMAL, idempotency_window=WINDOW, readers=1)
+SQLITE = SqliteOptions(synchronous=Synchronous.NORMAL, idempotency_window=WINDOW, readers=1)
+POSTGRES = PostgresOptions(flush=False, idempotency_window=WINDOW, readers=1, clock=CallersClock())
 RETENTIONS = (
     Retention(size=1, ttl=1_000, meta_ttl=2_000),
     Retention(size=3, ttl=10_000, meta_ttl=60_000),
@@ -55,7 +63,8 @@ class StoreModel(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
+        self.ends = ExitStack()
+        self.begin()
         self.now = 1_700_000_000_000
         self.reference = MemoryStore(WINDOW)
         self.store = self._open()
@@ -109,15 +118,55 @@ class StoreModel(RuleBasedStateMachine):
         if hasattr(self, "runner"):
             self.runner.run(self.store.close())
             self.runner.close()
-            self.folder.cleanup()
+            self.ends.close()
 
-    def _open(self) -> SqliteStore:
-        return self.runner.run(SqliteStore.open(Path(self.folder.name) / "history.sqlite3", OPTIONS))
+    def begin(self) -> None:
+        """Have an empty store to open."""
+        raise NotImplementedError
+
+    async def open(self) -> Store:
+        """Open the store."""
+        raise NotImplementedError
+
+    def _open(self) -> Store:
+        return self.runner.run(self.open())
 
     def _same_epoch(self, found: str, expected: str) -> None:
         assert self.epochs.setdefault(found, expected) == expected
         assert len(set(self.epochs.values())) == len(self.epochs)
 
 
-TestStoreModel = StoreModel.TestCase
-TestStoreModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+class SqliteModel(StoreModel):
+    def begin(self) -> None:
+        self.path = Path(self.ends.enter_context(tempfile.TemporaryDirectory())) / "history.sqlite3"
+
+    async def open(self) -> Store:
+        return await SqliteStore.open(self.path, SQLITE)
+
+
+class PostgresModel(StoreModel):
+    url: ClassVar[str]
+
+    def begin(self) -> None:
+        self.runner.run(self._empty())
+
+    async def _empty(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute("DROP SCHEMA IF EXISTS warren_history CASCADE")
+        await connection.close()
+
+    async def open(self) -> Store:
+        return await PostgresStore.open(self.url, POSTGRES)
+
+
+@pytest.fixture
+def model_database(database: str) -> None:
+    PostgresModel.url = database
+
+
+TestSqliteModel = SqliteModel.TestCase
+TestSqliteModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestPostgresModel = PostgresModel.TestCase
+TestPostgresModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPostgresModel = pytest.mark.usefixtures("model_database")(TestPostgresModel)
+TestPostgresModel = pytest.mark.timeout(180)(pytest.mark.postgres(TestPostgresModel))

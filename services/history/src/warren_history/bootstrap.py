@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from warren_history.adapters.postgres_store import PostgresOptions, PostgresStore
 from warren_history.adapters.sqlite.connection import Synchronous
 from warren_history.adapters.sqlite_store import SqliteOptions, SqliteStore
 from warren_history.domain.reading import ReadLimits
@@ -51,17 +52,31 @@ async def build(context: Context, settings: HistorySettings) -> AsyncIterator[No
         await store.close()
 
 
-async def _open_store(settings: HistorySettings) -> SqliteStore:
-    options = SqliteOptions(
+async def _open_store(settings: HistorySettings) -> Store:
+    try:
+        if settings.store_url:
+            return await PostgresStore.open(settings.store_url.get_secret_value(), _postgres_options(settings))
+        return await SqliteStore.open(settings.store_path, _sqlite_options(settings))
+    except StoreUnusableError as error:
+        raise StartupError(str(error)) from error
+
+
+def _sqlite_options(settings: HistorySettings) -> SqliteOptions:
+    return SqliteOptions(
         synchronous=Synchronous(settings.store_synchronous),
         idempotency_window=round(settings.idempotency_window_seconds * 1000),
         readers=settings.store_readers,
         deadline=settings.store_deadline_seconds,
     )
-    try:
-        return await SqliteStore.open(settings.store_path, options)
-    except StoreUnusableError as error:
-        raise StartupError(str(error)) from error
+
+
+def _postgres_options(settings: HistorySettings) -> PostgresOptions:
+    return PostgresOptions(
+        flush=settings.store_synchronous == "full",
+        idempotency_window=round(settings.idempotency_window_seconds * 1000),
+        readers=settings.store_readers,
+        deadline=settings.store_deadline_seconds,
+    )
 
 
 def _ingest(context: Context, settings: HistorySettings, store: Store, counts: Counts) -> Ingest:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 
+from warren_history.store_url import check_store_url
 from warren_shared.runtime.settings import ServiceSettings, service_config
 
 LONGEST_SWEEP_PAUSE: Final = 30.0
 """Message ids age with the sweep: well below ``domain.idempotency.LONGEST_STEP``."""
+
+
+def _usable(url: SecretStr) -> SecretStr:
+    if url:
+        check_store_url(url.get_secret_value())
+    return url
+
+
+StoreUrlSetting = Annotated[SecretStr, AfterValidator(_usable)]
 
 
 class HistorySettings(ServiceSettings):
@@ -20,6 +30,11 @@ class HistorySettings(ServiceSettings):
 
     ops_port: int = Field(
         9131, ge=0, le=65535, description="Port of /metrics, /livez and /readyz; 0 takes any free one."
+    )
+    store_url: StoreUrlSetting = Field(
+        SecretStr(""),
+        description="A PostgreSQL database for the store, as postgresql:// URL; any number of history processes may "
+        "share it. Without one the store is a file.",
     )
     store_path: Path = Field(
         Path("history.sqlite3"), description="The store's file, on a local disk; made if it is missing."

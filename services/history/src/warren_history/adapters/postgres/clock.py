@@ -1,0 +1,34 @@
+"""What the store's age is counted by, against which message ids grow old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class AgeClock:
+    """The database's own clock, the same for all processes: theirs may differ, and each difference would
+    count whenever another one comes to append.
+    """
+
+    step: int = 1000
+    """Milliseconds by which the age must have moved before it is written down."""
+
+    def at(self, now: int) -> int | None:
+        """Return the time to count by; None for the database's."""
+        del now
+        return None
+
+
+DATABASE_CLOCK: Final = AgeClock()
+
+
+@dataclass(frozen=True, slots=True)
+class CallersClock(AgeClock):
+    """The time that calls are given, to the millisecond; for tests, which make time themselves."""
+
+    step: int = 1
+
+    def at(self, now: int) -> int | None:
+        return now
