@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-from benchmarks.rows import connections, drivers, fanout, hop, latency, memory, throughput
+from benchmarks.rows import connections, drivers, fanout, hop, latency, memory, store, throughput
 from benchmarks.suite import running_suite
 from benchmarks.table import Result, render
 
@@ -19,6 +19,7 @@ ROWS = {
     "latency": latency,
     "throughput": throughput,
     "drivers": drivers,
+    "store": store,
 }
 
 

@@ -31,4 +31,9 @@ WARREN_AUTH_PASSWORD=$(random)
 WARREN_PRESENCE_PASSWORD=$(random)
 WARREN_HISTORY_PASSWORD=$(random)
 BACKEND_PASSWORD=$(random)
+
+# With this line history keeps its store in PostgreSQL, in a container as well: docs/operator.md, "History's store".
+#COMPOSE_FILE=docker-compose.yml:infra/compose/postgres.yml
+POSTGRES_IMAGE=postgres:17
+WARREN_POSTGRES_PASSWORD=$(random)
 ENV

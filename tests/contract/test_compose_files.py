@@ -16,6 +16,7 @@ import yaml
 from warren_dev.docker_broker import IMAGE
 from warren_gateway.settings import GatewaySettings
 from warren_history.settings import HistorySettings
+from warren_history.store_url import check_store_url
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
@@ -88,3 +89,15 @@ def test_images_are_the_same_everywhere(variables: dict[str, str]) -> None:
 )
 def test_a_service_is_given_the_time_it_may_take_to_stop(service: str, own: float) -> None:
     assert float(SERVICES[service]["stop_grace_period"].removesuffix("s")) >= own + STOP_MARGIN
+
+
+def test_the_overlay_for_postgresql_gives_history_its_database(variables: dict[str, str]) -> None:
+    text = (ROOT / "infra" / "compose" / "postgres.yml").read_text("utf-8")
+    services = yaml.safe_load(text)["services"]
+
+    assert set(re.findall(r"\$\{(\w+):\?", text)) <= variables.keys()
+    assert services.keys() - SERVICES.keys() == {"postgres"}
+    assert f"${{POSTGRES_IMAGE:-{variables['POSTGRES_IMAGE']}}}" == services["postgres"]["image"]
+    (variable,) = services["history"]["environment"]
+    assert variable == "WARREN_HISTORY_STORE_URL"
+    check_store_url(services["history"]["environment"][variable].replace("${WARREN_POSTGRES_PASSWORD}", "x"))
