@@ -48,6 +48,8 @@ class Setting:
     console_port: int = field(default_factory=any_free)
     extra: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for all of them."""
+    more: tuple[str, ...] = ()
+    """Further processes, such as ``history-2``."""
 
     @property
     def namespaces_file(self) -> Path:
@@ -66,7 +68,7 @@ class Service:
 
 def services(setting: Setting) -> Iterator[Service]:
     """Return every process, each on free ports."""
-    for name in SERVICES:
+    for name in (*SERVICES, *setting.more):
         yield _service(name, setting, _own_environment(name, setting), any_free())
 
 

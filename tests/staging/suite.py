@@ -220,12 +220,15 @@ async def running_suite(
     folder: Path,
     *,
     extra: Mapping[str, str] | None = None,
+    more: tuple[str, ...] = (),
 ) -> AsyncIterator[Suite]:
-    """Run the suite on a new virtual host; to be entered on the stage."""
+    """Run the suite on a new virtual host, and ``more`` processes than usual; to be entered on the stage."""
     (folder / "logs").mkdir(parents=True)
     output = Output(folder / "logs")
     async with broker.virtual_host("suite") as host, OtlpReceiver.listening(any_free()) as receiver:
-        setting = Setting(folder, host.logins, secrets.token_urlsafe(64), receiver.endpoint, extra=extra or {})
+        setting = Setting(
+            folder, host.logins, secrets.token_urlsafe(64), receiver.endpoint, extra=extra or {}, more=more
+        )
         setting.namespaces_file.write_text(NAMESPACES, "utf-8")
         await apply_topology(host.administrator.secret(), namespaces=parse_namespaces(NAMESPACES))
         processes = {service.program.name: service for service in services(setting)}
