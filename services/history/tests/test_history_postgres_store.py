@@ -196,6 +196,20 @@ async def test_an_append_cancelled_while_it_waits_is_not_done_later_and_one_that
     assert texts(await store.read(plan(), now=T0)) == ["0", "a", "c"]
 
 
+async def test_appends_go_together_only_as_far_as_one_statement_can_carry_them(
+    store: PostgresStore, other: asyncpg.Connection
+) -> None:
+    await append_texts(store, "0")
+    queries: list[object] = []
+    (connection,) = store._appending._idle
+    connection.add_query_logger(queries.append)
+    async with _stream_held(other):
+        waiting = [asyncio.ensure_future(store.append([new("x" * 5_000_000)], now=T0)) for _ in range(9)]
+        await _is_waiting(other)
+    assert [item.offset for batch in await asyncio.gather(*waiting) for item in batch] == list(range(2, 11))
+    assert len(queries) >= 3
+
+
 async def test_when_a_shared_transaction_fails_every_append_in_it_fails(
     store: PostgresStore, other: asyncpg.Connection
 ) -> None:
@@ -282,8 +296,9 @@ async def test_the_clock_is_written_rarely_and_waited_for_by_nobody(database: st
         written = await other.fetchval("SELECT xmin::text FROM warren_history.clock")
         await append_texts(store, "b")
         assert await other.fetchval("SELECT xmin::text FROM warren_history.clock") == written
+        await other.execute("UPDATE warren_history.clock SET seen = 0")  # long ago: it is to be written now
         async with other.transaction():
-            await other.execute("UPDATE warren_history.clock SET seen = 0")
+            await other.execute("SELECT FROM warren_history.clock FOR UPDATE")
             await asyncio.wait_for(append_texts(store, "c"), timeout=2)
     finally:
         await store.close()
@@ -326,6 +341,14 @@ async def test_a_database_of_a_newer_version_is_refused_in_one_line(database: st
     await other.execute("UPDATE warren_history.schema_version SET version = 99")
     with pytest.raises(StoreUnusableError, match=r"^store postgresql://.+: the store has version 99"):
         await PostgresStore.open(database, OPTIONS)
+
+
+async def test_a_database_that_cannot_hold_unicode_is_refused(database: str, other: asyncpg.Connection) -> None:
+    name = f"{database.rpartition('/')[2]}_ascii"
+    await other.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    with pytest.raises(StoreUnusableError, match="encoding is SQL_ASCII"):
+        await PostgresStore.open(f"{database}_ascii", OPTIONS)
+    await other.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_somebody_elses_schema_is_refused_and_left_alone(database: str, other: asyncpg.Connection) -> None:

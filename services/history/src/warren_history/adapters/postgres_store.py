@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from warren_history.adapters.postgres.appending import Append, NewEpoch
+from warren_history.adapters.postgres.appending import Append, NewEpoch, payload_bytes
 from warren_history.adapters.postgres.clock import DATABASE_CLOCK, AgeClock
 from warren_history.adapters.postgres.connections import Connections, Server, Work
 from warren_history.adapters.postgres.failures import MISTAKES
@@ -36,6 +36,8 @@ _READ_ATTEMPTS: Final = 3
 _EPOCH_BYTES: Final = 9
 _TOGETHER: Final = 2048
 """Publications in one transaction at most, unless one call brings more."""
+_TOGETHER_BYTES: Final = 16 * 1024 * 1024
+"""Likewise their payloads."""
 
 T = TypeVar("T")
 
@@ -166,12 +168,18 @@ class PostgresStore:
 
     async def _write(self) -> None:
         while self._waiting:
-            together = [self._waiting.pop(0)]
-            count = len(together[0].batch)
-            while self._waiting and count + len(self._waiting[0].batch) <= _TOGETHER:
-                count += len(self._waiting[0].batch)
-                together.append(self._waiting.pop(0))
-            await self._append_together(together)
+            await self._append_together(self._take_some())
+
+    def _take_some(self) -> Sequence[_AppendRequest]:
+        together: list[_AppendRequest] = []
+        count = size = 0
+        while self._waiting:
+            batch = self._waiting[0].batch
+            count, size = count + len(batch), size + payload_bytes(batch)
+            if together and (count > _TOGETHER or size > _TOGETHER_BYTES):
+                break
+            together.append(self._waiting.pop(0))
+        return together
 
     async def _append_together(self, requests: Sequence[_AppendRequest]) -> None:
         try:

@@ -16,12 +16,20 @@ _SURPLUS_TRIMMED: Final = 256
 """How far one append shrinks a stream whose ``history_size`` was lowered; readers see only what is
 within the size anyway."""
 
+_MOST_BYTES: Final = 512 * 1024 * 1024
+"""Of a batch's payloads; PostgreSQL takes twice that in one value."""
+
 _STATEMENT: Final = (
     "SELECT * FROM warren_history.append_1"
     "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
 )
 
 NewEpoch = Callable[[], str]
+
+
+def payload_bytes(batch: Sequence[NewPublication]) -> int:
+    """Return how much a batch's payloads weigh."""
+    return sum(len(item.content.data) for item in batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,9 @@ class Append:
     """A batch on its way into the database and, as offsets, out again."""
 
     def __init__(self, batch: Sequence[NewPublication], now: int, new_epoch: NewEpoch) -> None:
-        """Take a batch apart. Raises ValueError for text that is no Unicode."""
+        """Take a batch apart. Raises ValueError for text that is no Unicode, and for more than fits a statement."""
+        if payload_bytes(batch) > _MOST_BYTES:
+            raise ValueError("the batch is too large for one statement")
         self._batch, self._now = batch, now
         firsts = {item.channel: item for item in reversed(batch)}
         # Everybody locks streams in this order, so that no two wait for one another: see append_1.

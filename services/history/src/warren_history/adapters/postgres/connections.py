@@ -90,7 +90,7 @@ class Connections:
         self._idle.append(connection)
 
     async def close(self) -> None:
-        """Let those who are at it finish, and close everything."""
+        """Close what is idle now, and the rest when it becomes so."""
         self._closed = True
         while self._idle:
             connection = self._idle.pop()
@@ -110,12 +110,11 @@ class Connections:
                 # or is going down, is not the one to ask again.
                 if not _answered(error):
                     self._give_up(connection)
-                elif not connection.is_closed():
-                    self._idle.append(connection)
                 raise
-            self._idle.append(connection)
-            if self._closed:
-                await self.close()
+            finally:
+                self._idle.append(connection)
+                if self._closed:
+                    await self.close()
 
     async def _connect(self) -> asyncpg.Connection:
         try:

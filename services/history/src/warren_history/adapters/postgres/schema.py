@@ -26,12 +26,15 @@ _HAS_TABLES: Final = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = t
 async def migrate(connection: asyncpg.Connection) -> None:
     """Bring the database to the newest version, in one transaction; of several processes one does it.
 
-    Raises StoreUnusableError for a server that is too old, for a database of a newer version and for a
-    schema of somebody else, and asyncpg's errors.
+    Raises StoreUnusableError for a server that is too old, for a database of another encoding or of a newer
+    version, and for a schema of somebody else; and asyncpg's errors.
     """
     server = connection.get_server_version().major
     if server < OLDEST_SERVER:
         raise StoreUnusableError(f"the server is PostgreSQL {server}: {OLDEST_SERVER} or newer is needed")
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise StoreUnusableError(f"the database's encoding is {encoding}: make one with ENCODING 'UTF8'")
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(_ONE_AT_A_TIME)
         version = await _version(connection)
