@@ -28,10 +28,10 @@ from warren_history.ports import Store
 
 SIZE_VARIABLE: Final = "WARREN_BENCH_STORE_PUBLICATIONS"
 SERVER: Final = {
-    "shared_buffers": "512MB",
+    "shared_buffers": "2GB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
+    "wal_compression": "lz4",
 }
 """What docs/operator.md advises."""
 BATCH: Final = 256

@@ -273,6 +273,14 @@ async def test_trimming_forgets_no_stream_that_was_prolonged(store: PostgresStor
     assert (await store.trim(now=T0 + 60_000, limit=10)).streams == 1
 
 
+async def test_trimming_looks_at_a_stream_that_was_prolonged_once(store: PostgresStore) -> None:
+    keep = Retention(size=10, ttl=1000, meta_ttl=2000)
+    for now in (T0, T0 + 1500):
+        await store.append([new("a", channel=f"chat:{number}", keep=keep) for number in range(2)], now=now)
+    more = [(await store.trim(now=T0 + 2400, limit=1)).more for _ in range(3)]
+    assert more == [True, True, False]
+
+
 async def test_message_ids_age_by_the_databases_clock_whatever_the_processes_clocks_say(database: str) -> None:
     options = PostgresOptions(flush=False, idempotency_window=WINDOW)
     ahead, behind = await PostgresStore.open(database, options), await PostgresStore.open(database, options)

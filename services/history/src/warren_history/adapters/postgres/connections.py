@@ -34,7 +34,7 @@ class Server:
 
         Raises StoreUnusableError for what will not pass by itself, and StoreUnavailableError.
         """
-        with refused(), translated(self._deadline):
+        with translated(self._deadline), refused():
             connection = await self._connect()
             try:
                 async with self._migrating:

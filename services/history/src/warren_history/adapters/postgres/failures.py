@@ -26,9 +26,8 @@ _REFUSALS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
-    ssl.SSLCertVerificationError,
 )
-"""What somebody must mend: login, database, rights, certificates."""
+"""What somebody must mend: login, database, rights."""
 
 _FAILURES: Final = (
     asyncpg.PostgresError,
@@ -43,7 +42,7 @@ def translated(deadline: float) -> Iterator[None]:
     """Raise StoreUnavailableError for what may pass, in one line; mistakes as they are."""
     try:
         yield
-    except (*MISTAKES, *_REFUSALS):
+    except MISTAKES:
         raise
     except TimeoutError as error:
         raise StoreUnavailableError(f"no answer within {deadline} s") from error
@@ -56,10 +55,10 @@ def refused() -> Iterator[None]:
     """Raise StoreUnusableError, in one line, for what waiting will not mend. For connecting alone."""
     try:
         yield
-    except asyncpg.PostgresError as error:
-        raise StoreUnusableError(one_line(error)) from error
     except ssl.SSLCertVerificationError as error:
         raise StoreUnusableError(f"its certificate is not to be trusted: {error.verify_message}") from error
+    except _REFUSALS as error:
+        raise StoreUnusableError(one_line(error)) from error
     except ValueError:
         # What asyncpg says of a URL may repeat a part of the password.
         raise StoreUnusableError("the URL cannot be used: its port, options or files are wrong") from None
