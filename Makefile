@@ -36,6 +36,7 @@ check: static ## the quick part of the tests: style, types, import rules, genera
 
 test: static ## everything: `check`, then a real broker and database, the real services, the official SDKs and a browser
 	@infra/dev/chromium.sh
+	@python -m warren_dev.postgres_package
 	pytest
 
 test-aio-pika: $(VENV)/.installed-dev ## the end-to-end tests with the other AMQP driver

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from clients.backend import Stream
@@ -139,3 +140,5 @@ async def test_publications_wait_while_the_database_is_away_and_arrive_when_it_i
 
     await everybody_has_everything(everybody, channel)
     await suite.wait_ready(*BOTH)
+    password = urlsplit(postgres.url()).password or ""
+    assert not [line for name in BOTH for line in suite.output.lines[name] if password in line]

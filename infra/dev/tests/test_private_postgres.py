@@ -65,3 +65,15 @@ def test_the_newest_of_several_versions_is_taken(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(postgres_package, "_PLACES", ((str(tmp_path), "*/bin"),))
 
     assert postgres_package.find_programs() == tmp_path / "17" / "bin"
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("", 1), ("postgresql://u@h/d", 0)])
+def test_before_the_tests_it_is_told_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, expected: int
+) -> None:
+    monkeypatch.setenv("WARREN_TEST_POSTGRES_URL", variable)
+    monkeypatch.setattr(postgres_package, "find_programs", lambda: None)
+    monkeypatch.setattr(postgres_package, "superuser", lambda: None)
+
+    assert postgres_package.main() == expected
+    assert ("Type: sudo apt-get install" in capsys.readouterr().err) == bool(expected)

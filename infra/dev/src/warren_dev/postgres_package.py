@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,20 @@ def install(say: Callable[[str], None]) -> bool:
     return True
 
 
+def main() -> int:
+    """See to it that the tests have a PostgreSQL, before their time limits run. Returns an exit code."""
+    if os.environ.get("WARREN_TEST_POSTGRES_URL") or find_programs() is not None:
+        return 0
+    try:
+        if install(print):
+            return 0
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    print(f"setup: PostgreSQL is not installed, which tests need. Type: {INSTALL_COMMAND}", file=sys.stderr)
+    return 1
+
+
 def _serves(folder: Path) -> bool:
     return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
 
@@ -67,3 +82,7 @@ def _serves(folder: Path) -> bool:
 def _version(folder: Path) -> int:
     digits = "".join(character for character in folder.parent.name if character.isdigit())
     return int(digits or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
