@@ -14,13 +14,24 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from warren_dev.postgres import PrivatePostgres, running_postgres
-from warren_history.adapters.postgres.clock import CallersClock
+from warren_history.adapters.postgres.clock import AgeClock
 from warren_history.adapters.postgres_store import PostgresOptions
 
 from .store_behaviour import WINDOW
 
 URL_VARIABLE: Final = "WARREN_TEST_POSTGRES_URL"
 """Of a role that may make databases."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallersClock(AgeClock):
+    """The time that calls are given, to the millisecond: tests make time themselves."""
+
+    step: int = 1
+
+    def at(self, now: int) -> int | None:
+        return now
+
 
 OPTIONS: Final = PostgresOptions(flush=False, idempotency_window=WINDOW, clock=CallersClock())
 _FAST: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}

@@ -14,13 +14,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from warren_history.adapters.postgres.clock import CallersClock
 from warren_history.adapters.postgres_store import PostgresOptions, PostgresStore
 from warren_history.adapters.sqlite.connection import Synchronous
 from warren_history.adapters.sqlite_store import SqliteOptions, SqliteStore
 from warren_history.domain.publications import Content, NewPublication, ReadPlan, Retention
 from warren_history.ports import Store
 
+from .databases import CallersClock
 from .memory_store import MemoryStore
 
 WINDOW = 120_000

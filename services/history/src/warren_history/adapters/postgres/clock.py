@@ -22,13 +22,3 @@ class AgeClock:
 
 
 DATABASE_CLOCK: Final = AgeClock()
-
-
-@dataclass(frozen=True, slots=True)
-class CallersClock(AgeClock):
-    """The time that calls are given, to the millisecond; for tests, which make time themselves."""
-
-    step: int = 1
-
-    def at(self, now: int) -> int | None:
-        return now
