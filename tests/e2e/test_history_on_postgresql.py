@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +63,15 @@ async def everybody_has_everything(everybody: list[SdkClient], channel: str) -> 
         offsets = [event["offset"] for event in client.log.all("publication", channel)]
         assert offsets == list(range(1, COUNT + 1))
         assert len(client.log.all("connected")) == 1
+
+
+async def on_stage(suite: Suite, work: Callable[[], None]) -> None:
+    """Do what blocks in the stage's thread, which lives as long as the server: clients must answer pings."""
+
+    async def working() -> None:
+        work()
+
+    await suite.stage.run(working())
 
 
 async def stored_by(suite: Suite) -> dict[str, float]:
@@ -127,7 +136,7 @@ async def test_publications_wait_while_the_database_is_away_and_arrive_when_it_i
         group.create_task(stream.run())
         stream.pause_at(1000)
         await stream.until(500, deadline=30)
-        postgres.crash()
+        await on_stage(suite, postgres.crash)
         stream.go_on()
         await stream.until(COUNT, deadline=30)  # the broker keeps them
         assert len(everybody[0].log.data(channel)) < COUNT
@@ -136,7 +145,7 @@ async def test_publications_wait_while_the_database_is_away_and_arrive_when_it_i
             return sum([await suite.total(name, "warren_history_store_failures_total") for name in BOTH]) > 0
 
         await eventually(held, what="a batch held")
-        postgres.start()
+        await on_stage(suite, postgres.start)
 
     await everybody_has_everything(everybody, channel)
     await suite.wait_ready(*BOTH)
