@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import pairwise
 from typing import cast
 
@@ -132,3 +133,19 @@ def test_tags_grow_by_one() -> None:
     tags = [confirms.settle(Confirmed(tag, multiple=False, positive=True)) for tag in (1, 2, 3)]
     assert all(a != b for a, b in pairwise(tags))
     assert [each for (each,) in tags] == settlements
+
+
+def seconds_to_confirm(count: int) -> float:
+    """CPU time of confirming so many, oldest first, two at a time."""
+    confirms, together = Confirms(), settlement()
+    for _ in range(count):
+        confirms.sent(together)
+    began = time.process_time()
+    for tag in range(2, count + 1, 2):
+        confirms.settle(Confirmed(tag, multiple=True, positive=True))
+    return time.process_time() - began
+
+
+def test_a_confirm_costs_the_same_however_many_wait() -> None:
+    few, many = (min(seconds_to_confirm(count) for _ in range(3)) for count in (8_000, 64_000))
+    assert many < 24 * few  # eight times as many; were each looked for from the start, it would be sixty times

@@ -62,6 +62,8 @@ class Confirms:
 
     def __init__(self) -> None:
         self._last = 0
+        self._first = 1
+        """None below is open. Kept apart: a dict looks for its first key behind all that were taken out before it."""
         self._open: dict[int, Settlement] = {}
 
     def __len__(self) -> int:
@@ -78,11 +80,12 @@ class Confirms:
         complete: list[Settlement] = []
         if not confirmed.multiple:
             self._settle(confirmed.tag, confirmed.positive, complete)
-            return complete
-        if self._open:
+        else:
             last = min(confirmed.tag or self._last, self._last)  # 0 means all (AMQP 0-9-1: basic.ack.multiple)
-            for tag in range(next(iter(self._open)), last + 1):
+            for tag in range(self._first, last + 1):
                 self._settle(tag, confirmed.positive, complete)
+        while self._first <= self._last and self._first not in self._open:
+            self._first += 1
         return complete
 
     def unsettled(self) -> Iterable[Settlement]:
