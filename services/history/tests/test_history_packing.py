@@ -87,7 +87,13 @@ def test_a_pack_holds_bounded_bytes_and_what_is_larger_leaves_alone_in_its_turn(
     made = parcels(*(leaving("chat.a", number + 1, data) for number, data in enumerate(sizes)))
     assert sent(made) == [("chat.a", 2), ("chat.a", 1), ("chat.a", 1), ("chat.a", 2)]
     assert [parcel.message.type for parcel in made] == ["pack", None, None, "pack"]
-    assert all(len(parcel.message.body) < MAX_PACK_BYTES + 1000 for parcel in made if parcel.is_pack)
+    assert all(len(parcel.message.body) <= MAX_PACK_BYTES for parcel in made if parcel.is_pack)
+
+
+def test_the_names_of_many_channels_count_in_a_packs_bytes() -> None:
+    made = parcels(*(leaving(f"mine.{'k' * 240}{number}", 1, b"x" * 950) for number in range(MAX_PACK_PUBLICATIONS)))
+    assert len(made) == 2
+    assert all(len(parcel.message.body) <= MAX_PACK_BYTES for parcel in made)
 
 
 def test_what_no_pack_can_carry_leaves_alone_in_its_turn() -> None:

@@ -178,7 +178,7 @@ class PackWriter:
     def __init__(self, *, max_publications: int = MAX_PACK_PUBLICATIONS, max_bytes: int = MAX_PACK_BYTES) -> None:
         self._max_publications, self._max_bytes = max_publications, max_bytes
         self._runs: dict[tuple[str, str], list[bytes]] = {}
-        self._size = 0
+        self._size = _PACK.size
         self._count = 0
 
     def add(self, key: str, epoch: str, packed: bytes) -> bool:
@@ -187,6 +187,8 @@ class PackWriter:
         The first one always fits.
         """
         size = self._size + len(packed)
+        if (key, epoch) not in self._runs:
+            size += _RUN.size + len(key.encode()) + len(epoch.encode())
         if self._count and (self._count >= self._max_publications or size > self._max_bytes):
             return False
         self._runs.setdefault((key, epoch), []).append(packed)
