@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -37,10 +38,13 @@ def test_body_frames_with_nothing_in_them_are_kept_nowhere() -> None:
     assert len(decoder.feed(b"\x03\x00\x01\x00\x00\x00\x01x\xce")) == 1
 
 
-def test_tables_nested_deeper_than_python_reads_are_refused() -> None:
+def test_tables_nested_deeper_than_python_reads_are_refused(request: pytest.FixtureRequest) -> None:
     table = b""
     for _ in range(5000):
         table = b"\x01aF" + len(table).to_bytes(4, "big") + table
+    limit = sys.getrecursionlimit()
+    request.addfinalizer(lambda: sys.setrecursionlimit(limit))
+    sys.setrecursionlimit(1000)  # some tool may have set it higher
     start = b"\x00\x0a\x00\x0a\x00\x09" + len(table).to_bytes(4, "big") + table + bytes(8)
     with pytest.raises(FrameError, match="cannot be read"):
         Decoder(65536).feed(b"\x01\x00\x00" + len(start).to_bytes(4, "big") + start + b"\xce")
