@@ -1,5 +1,5 @@
-"""A TCP proxy that a test can cut, stall or turn into a black hole, to break a link between two real parties
-on loopback.
+"""A TCP proxy that a test can cut, stall, slow down or turn into a black hole, to break a link between two real
+parties on loopback.
 """
 
 from __future__ import annotations
@@ -8,12 +8,39 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 _CHUNK: Final = 65_536
 _SOCKET_BUFFER: Final = 65_536
 """What the operating system may keep for a proxy that does not read: little, and known."""
+
+
+_SLICE_SECONDS: Final = 0.1
+"""How much a throttled link forwards at a time."""
+
+
+@dataclass(slots=True)
+class _Flow:
+    """How all links of a proxy flow now."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    delay: float = 0.0
+    rate: float | None = None
+    """Bytes a second and direction."""
+
+    @property
+    def chunk(self) -> int:
+        """How many bytes to read at a time."""
+        return _CHUNK if self.rate is None else max(1, min(_CHUNK, int(self.rate * _SLICE_SECONDS)))
+
+    async def pause(self, size: int) -> None:
+        """Wait before so many bytes may go on."""
+        await self.open.wait()
+        if seconds := self.delay + (size / self.rate if self.rate else 0.0):
+            await asyncio.sleep(seconds)
+            await self.open.wait()
 
 
 class _Link:
@@ -23,7 +50,7 @@ class _Link:
         self.reader, self.writer, self.swallows = reader, writer, swallows
         self._writers = [writer]
 
-    async def forward(self, target: tuple[str, int], flowing: asyncio.Event) -> None:
+    async def forward(self, target: tuple[str, int], flow: _Flow) -> None:
         """Forward both ways until either side closes."""
         try:
             reader, writer = await asyncio.open_connection(*target)
@@ -32,8 +59,8 @@ class _Link:
             return
         self._writers.append(writer)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(self.reader, writer, flowing))
-            group.create_task(self._pump(reader, self.writer, flowing))
+            group.create_task(self._pump(self.reader, writer, flow))
+            group.create_task(self._pump(reader, self.writer, flow))
 
     async def swallow(self) -> None:
         """Take whatever comes and do nothing with it."""
@@ -46,10 +73,10 @@ class _Link:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: _Flow) -> None:
         with suppress(OSError):
-            while chunk := await reader.read(_CHUNK):
-                await flowing.wait()
+            while chunk := await reader.read(flow.chunk):
+                await flow.pause(len(chunk))
                 if not self.swallows:
                     writer.write(chunk)
                     await writer.drain()
@@ -63,8 +90,8 @@ class Proxy:
     def __init__(self, target_host: str, target_port: int) -> None:
         self._target = (target_host, target_port)
         self._links: set[_Link] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flow = _Flow()
+        self._flow.open.set()
         self._swallows = False
         self.port = 0
         self.accepting = True
@@ -105,11 +132,19 @@ class Proxy:
 
     def stall(self) -> None:
         """Read nothing more from either side of any connection until ``flow``."""
-        self._flowing.clear()
+        self._flow.open.clear()
 
     def flow(self) -> None:
         """Read again, and lose nothing."""
-        self._flowing.set()
+        self._flow.open.set()
+
+    def delay(self, seconds: float) -> None:
+        """Hold back what is read at a time, up to 64 KiB, for so long, in each direction; 0 holds back nothing."""
+        self._flow.delay = seconds
+
+    def throttle(self, rate: float | None) -> None:
+        """Forward so many bytes a second in each direction of each connection; None forwards all at once."""
+        self._flow.rate = rate
 
     def lead_to(self, host: str, port: int) -> None:
         """Take new connections to another target."""
@@ -122,7 +157,7 @@ class Proxy:
         link = _Link(reader, writer, swallows=self._swallows)
         self._links.add(link)
         try:
-            await (link.swallow() if link.swallows else link.forward(self._target, self._flowing))
+            await (link.swallow() if link.swallows else link.forward(self._target, self._flow))
         finally:
             self._links.remove(link)
             if link.swallows:

@@ -1,0 +1,1 @@
+"""Durable channels under faults drawn at random: load, faults, and a judgement of what each subscriber received."""
