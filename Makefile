@@ -11,6 +11,10 @@ COMPOSE := docker compose
 token compose-token: export TOKEN_USER := $(value USER)
 token compose-token: export TOKEN_CHANNELS := $(value CHANNELS)
 token compose-token: export TOKEN_TTL := $(value TTL)
+chaos: export CHAOS_SEED := $(value SEED)
+chaos: export CHAOS_MINUTES := $(value MINUTES)
+chaos: export CHAOS_STORM := $(value STORM)
+chaos: export CHAOS_CLUSTER := $(value CLUSTER)
 TOKEN_ARGUMENTS = --user="$$TOKEN_USER" --channels="$$TOKEN_CHANNELS" --ttl="$$TOKEN_TTL"
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -41,6 +45,9 @@ test: static ## everything: `check`, then a real broker and database, the real s
 
 test-aio-pika: $(VENV)/.installed-dev ## the end-to-end tests with the other AMQP driver
 	WARREN_BROKER_DRIVER=aio-pika pytest tests/e2e
+
+chaos: $(VENV)/.installed-dev ## break everything at random, and judge what subscribers got (SEED="1 2 3" MINUTES=3 STORM=2000 CLUSTER=)
+	@PYTHONPATH=tests exec python -m chaos --seed $$CHAOS_SEED --minutes "$${CHAOS_MINUTES:-3}" --storm "$${CHAOS_STORM:-2000}" $${CHAOS_CLUSTER:+--cluster}
 
 bench: $(VENV)/.installed-dev ## measure, and print the table of budgets
 	@exec python -m benchmarks
@@ -73,7 +80,7 @@ help: ## show this
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run token trace setup check test test-aio-pika bench docs lock clean compose-env compose-up compose-token compose-down help static
+.PHONY: run token trace setup check test test-aio-pika chaos bench docs lock clean compose-env compose-up compose-token compose-down help static
 
 # --- how it is done -------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ class Kind(StrEnum):
     NOT_RECOVERED = "not recovered though the window holds what was missed"
     CONTRADICTION = "two publications under one offset"
     FOREIGN = "nobody published this"
-    EPOCH = "another epoch without a word"
+    EPOCH = "another epoch though nothing was removed"
     ENDED = "ended for good"
 
 

@@ -17,13 +17,12 @@ from typing import Final
 BROKER: Final = "rabbitmq"
 GATEWAYS: Final = ("gateway-1", "gateway-2")
 HISTORY: Final = "history"
+NODE: Final = "a node of the broker"
+LEADER: Final = "the node that leads a history queue"
+DISK: Final = f"the disk of {HISTORY}"
 PROCESSES: Final = (BROKER, HISTORY, *GATEWAYS, "presence", "auth")
-LINKS: Final = (
-    "gateway-1 to broker",
-    "gateway-2 to broker",
-    "history to broker",
-    *(f"clients to {g}" for g in GATEWAYS),
-)
+TO_BROKER: Final = tuple(f"{service} to broker" for service in (HISTORY, *GATEWAYS))
+LINKS: Final = (*TO_BROKER, *(f"clients to {gateway}" for gateway in GATEWAYS))
 TOGETHER: Final = 2
 """So many things may be broken at a time."""
 REST: Final = 3.0
@@ -32,7 +31,9 @@ _KEEPERS: Final = "what keeps"
 _FIRST: Final = 1.0
 _PAUSES: Final = (0.5, 5.0)
 """Between the beginnings of two faults."""
-_RETURNING: Final = {BROKER: 8.0, **dict.fromkeys(PROCESSES[1:], 2.0)}
+_MISFITS: Final = 50
+"""After so many that would not be over in time there is no room for more."""
+_RETURNING: Final = {**dict.fromkeys((BROKER, NODE, LEADER), 8.0), **dict.fromkeys(PROCESSES[1:], 2.0)}
 """About how long a process takes until it serves again."""
 
 
@@ -48,6 +49,7 @@ class FaultKind(StrEnum):
     DELAY = "delay"
     THROTTLE = "throttle"
     MEMORY = "memory alarm"
+    FULL_DISK = "full disk"
     STORM = "storm"
 
 
@@ -61,11 +63,17 @@ LASTS: Final[Mapping[FaultKind, tuple[float, float]]] = {
     FaultKind.DELAY: (3.0, 12.0),
     FaultKind.THROTTLE: (3.0, 12.0),
     FaultKind.MEMORY: (2.0, 10.0),
+    FaultKind.FULL_DISK: (2.0, 12.0),
     FaultKind.STORM: (0.0, 1.0),
 }
 """Seconds from the breaking to the mending, at least and at most."""
 _OF_PROCESSES: Final = (FaultKind.KILL, FaultKind.PAUSE, FaultKind.RESTART)
 _OF_LINKS: Final = (FaultKind.CUT, FaultKind.STALL, FaultKind.BLACK_HOLE, FaultKind.DELAY, FaultKind.THROTTLE)
+_OF_BROKER: Final = [
+    *[(FaultKind.KILL, BROKER)] * 3, (FaultKind.PAUSE, BROKER), (FaultKind.RESTART, BROKER), (FaultKind.MEMORY, BROKER),
+]  # fmt: skip
+_OF_CLUSTER: Final = [(FaultKind.KILL, LEADER), (FaultKind.KILL, NODE), (FaultKind.RESTART, NODE)]
+"""A paused node is no crash of one: RabbitMQ's metadata waits for it, everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +107,24 @@ def taken_by(target: str) -> str:
     for gateway in GATEWAYS:
         if gateway in target:
             return gateway
-    return _KEEPERS if target == BROKER or HISTORY in target else target
+    return _KEEPERS if target in (BROKER, NODE, LEADER) or HISTORY in target else target
 
 
-def draw(seed: int, seconds: float, *, alarms: bool = True) -> list[Fault]:
-    """Return the faults of so many seconds, in order; ``alarms``: whether the broker can be told it has no memory."""
+def draw(seed: int, seconds: float, *, cluster: bool = False) -> list[Fault]:
+    """Return the faults of so many seconds, in order. ``cluster``: the broker has several nodes."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    deck = _cards(chance, alarms=alarms)
+    deck = _cards(chance, cluster=cluster)
     faults: list[Fault] = []
-    moment = _FIRST
-    while moment < seconds:
+    moment, misfits = _FIRST, 0
+    while moment < seconds and misfits < _MISFITS:
         kind, target = next(deck)
         begin = max(moment, _free(faults, target))
         least, most = LASTS[kind]
-        fault = Fault(round(begin, 1), kind, target, round(chance.uniform(least, most), 1))
+        duration = least + (most - least) * chance.random() ** 2  # mostly short, for there to be many
+        fault = Fault(round(begin, 1), kind, target, round(duration, 1))
         if fault.end > seconds:
-            break
+            misfits += 1
+            continue
         faults.append(fault)
         moment = begin + chance.uniform(*_PAUSES)
     return faults
@@ -128,13 +138,14 @@ def _free(faults: Sequence[Fault], target: str) -> float:
     return max(rested, ends[TOGETHER - 1] if len(ends) >= TOGETHER else 0.0)
 
 
-def _cards(chance: random.Random, *, alarms: bool) -> Iterator[tuple[FaultKind, str]]:
-    """Return what can be broken and how, each once before any comes again, the death of what keeps thrice."""
-    deck = [(FaultKind.KILL, target) for target in (BROKER, HISTORY)] * 2
-    deck += [(kind, target) for kind in _OF_PROCESSES for target in PROCESSES]
+def _cards(chance: random.Random, *, cluster: bool) -> Iterator[tuple[FaultKind, str]]:
+    """Return what can be broken and how, each once before any comes again; the death of what keeps, more often."""
+    processes = [each for each in PROCESSES if each != BROKER]
+    deck = [(kind, target) for kind in _OF_PROCESSES for target in processes]
     deck += [(kind, target) for kind in _OF_LINKS for target in LINKS]
     deck += [(FaultKind.STORM, target) for target in LINKS if target.startswith("clients")]
-    deck += [(FaultKind.MEMORY, BROKER)] if alarms else []
+    deck += [*[(FaultKind.KILL, HISTORY)] * 2, *[(FaultKind.FULL_DISK, DISK)] * 2]
+    deck += _OF_CLUSTER * 3 if cluster else _OF_BROKER
     while True:
         chance.shuffle(deck)
         yield from deck

@@ -28,8 +28,8 @@ class Reader:
         """Read all of it; ``top`` is the channel's last offset."""
         for entry in self.diary.entries:
             self._take(entry)
-        if self.diary.to_the_end and self.epoch is not None:
-            self._miss(self._offset + 1, top, Kind.LOST, self.diary.entries[-1].at)
+        if self.diary.to_the_end:
+            self._miss(self._offset + 1, top, Kind.LOST, self.diary.entries[-1].at if self.diary.entries else 0.0)
         if self._offset > top:
             self._find(Kind.LOST, f"it is at {self._offset}, the stored stream ends with {top}", 0.0)
         self._report_holes()
@@ -61,9 +61,12 @@ class Reader:
             self._forgotten(entry)
 
     def _told(self, entry: Subscribed) -> None:
-        """Excuse what it missed, if too much for the window, and nothing else."""
-        if entry.epoch == self.epoch and entry.offset - self._offset <= self.window:
-            self._find(Kind.NOT_RECOVERED, f"from {self._offset} to {entry.offset}; {self.window} are kept", entry.at)
+        """Excuse what it missed, if too much for the window, and nothing else: no run removes what is stored."""
+        if entry.epoch != self.epoch:
+            self._find(Kind.EPOCH, f"{self.epoch}, then {entry.epoch}", entry.at)
+        elif entry.offset - self._offset <= self.window:
+            what = f"from {self._offset} to {entry.offset}; {self.window} are kept"
+            self._find(Kind.NOT_RECOVERED, what, entry.at)
         self.epoch, self._offset, self._claimed = entry.epoch, entry.offset, False
 
     def _forgotten(self, entry: Subscribed) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.plan import LASTS, LINKS, PROCESSES, REST, TOGETHER, FaultKind, draw, taken_by
+from chaos.plan import BROKER, DISK, LASTS, LEADER, LINKS, NODE, PROCESSES, REST, TOGETHER, FaultKind, draw, taken_by
 
 seeds = st.integers(0, 2**32)
 
@@ -18,6 +18,7 @@ def test_the_same_seed_breaks_the_same_things() -> None:
     assert draw(7, 180) != draw(8, 180)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_no_more_is_broken_at_a_time_than_the_rule_allows(seed: int) -> None:
     plan = draw(seed, 180)
@@ -29,6 +30,7 @@ def test_no_more_is_broken_at_a_time_than_the_rule_allows(seed: int) -> None:
         assert sum(other.moment <= fault.moment < other.end - 0.1 for other in plan) <= TOGETHER
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_everything_is_in_bounds_and_over_in_time(seed: int) -> None:
     plan = draw(seed, 90)
@@ -44,11 +46,14 @@ def test_a_long_plan_breaks_everything_in_every_way() -> None:
     plan = draw(1, 1200)
 
     assert {fault.kind for fault in plan} == set(FaultKind)
-    assert {fault.target for fault in plan} == {*PROCESSES, *LINKS}
+    assert {fault.target for fault in plan} == {*PROCESSES, *LINKS, DISK}
 
 
-def test_a_broker_that_cannot_be_told_gets_no_alarm() -> None:
-    assert FaultKind.MEMORY not in {fault.kind for fault in draw(1, 1200, alarms=False)}
+def test_a_cluster_loses_one_node_at_a_time() -> None:
+    plan = draw(1, 1200, cluster=True)
+
+    assert {fault.target for fault in plan} == {NODE, LEADER, *PROCESSES[1:], *LINKS, DISK}
+    assert taken_by(NODE) == taken_by(LEADER) == taken_by(BROKER)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,7 @@ def test_a_broker_that_cannot_be_told_gets_no_alarm() -> None:
     [
         ("rabbitmq", "history", False),
         ("rabbitmq", "history to broker", False),
+        ("rabbitmq", DISK, False),
         ("gateway-1", "clients to gateway-1", False),
         ("gateway-1", "gateway-2", True),
         ("history", "gateway-1 to broker", True),

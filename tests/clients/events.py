@@ -31,11 +31,14 @@ class EventLog:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.moments: list[float] = []
+        """When each event happened, in seconds of the event loop's clock."""
         self._happened = asyncio.Event()
 
     def add(self, event: Event) -> None:
         """Note an event."""
         self.events.append(event)
+        self.moments.append(asyncio.get_running_loop().time())
         self._happened.set()
 
     def all(self, name: str, channel: str | None = None, *, since: int = 0) -> list[Event]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from urllib.parse import urlsplit
 
 import pytest
 from clients.backend import Backend
 from clients.bystander import Bystander
+from clients.deaf import deaf_client
 from clients.party import Clients
 from clients.raw import RawClient
 from clients.sdk import connected, subscribed
@@ -18,36 +18,6 @@ from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 GATEWAY = "gateway-1"
-_HANDSHAKE = (
-    "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
-def masked(text: str) -> bytes:
-    """Return a text frame as a client sends it, under the mask 0 (RFC 6455 section 5.3)."""
-    payload = text.encode()
-    assert len(payload) < 65_536
-    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else bytes([0x80 | 126]) + len(payload).to_bytes(2)
-    return b"\x81" + size + bytes(4) + payload
-
-
-async def deaf_client(url: str, token: str, channel: str) -> socket.socket:
-    """Return the socket of a client that subscribed and from now on reads nothing."""
-    loop = asyncio.get_running_loop()
-    parts = urlsplit(url)
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    deaf.setblocking(False)
-    await loop.sock_connect(deaf, (parts.hostname, parts.port))
-    await loop.sock_sendall(deaf, _HANDSHAKE.format(host=parts.netloc).encode())
-    commands = [{"id": 1, "connect": {"token": token}}, {"id": 2, "subscribe": {"channel": channel}}]
-    await loop.sock_sendall(deaf, masked("\n".join(map(json.dumps, commands))))
-    received = b""
-    while b'"subscribe":{' not in received:
-        async with asyncio.timeout(10):
-            received += await loop.sock_recv(deaf, 4096)
-    return deaf
 
 
 async def test_a_client_that_never_reads_is_closed_with_3008_while_all_others_get_everything(

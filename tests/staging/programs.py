@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from warren_dev.ports import any_free
+from warren_dev.ports import LOOPBACK, any_free
 from warren_dev.program import Program, http_ok
 from warren_provision.broker_url import BrokerUrl
 
@@ -50,6 +50,8 @@ class Setting:
     """Environment variables for all of them."""
     more: tuple[str, ...] = ()
     """Further processes, such as ``history-2``."""
+    broker_ports: Mapping[str, int] = field(default_factory=dict)
+    """Through which port of loopback a process reaches the broker, if not directly; by the process's name."""
 
     @property
     def namespaces_file(self) -> Path:
@@ -91,7 +93,7 @@ def websocket_url(port: int) -> str:
 def _service(name: str, setting: Setting, own: Mapping[str, str], port: int) -> Service:
     kind = name.partition("-")[0]
     ops_port = any_free()
-    login = setting.logins.get(f"warren-{kind}")
+    login = _login(name, kind, setting)
     environment = {
         **{variable: os.environ[variable] for variable in _INHERITED if variable in os.environ},
         "PYTHONUNBUFFERED": "1",
@@ -108,6 +110,13 @@ def _service(name: str, setting: Setting, own: Mapping[str, str], port: int) -> 
     command = (sys.executable, "-m", f"warren_{kind}")
     program = Program(name, command, environment, ready=http_ok(f"{ops_url}/readyz"), stop_seconds=_STOP_SECONDS)
     return Service(program, ops_url, port)
+
+
+def _login(name: str, kind: str, setting: Setting) -> BrokerUrl | None:
+    login = setting.logins.get(f"warren-{kind}")
+    if login is None or name not in setting.broker_ports:
+        return login
+    return replace(login, host=LOOPBACK, port=setting.broker_ports[name])
 
 
 def _own_environment(name: str, setting: Setting) -> Mapping[str, str]:

@@ -221,16 +221,21 @@ async def running_suite(
     *,
     extra: Mapping[str, str] | None = None,
     more: tuple[str, ...] = (),
+    namespaces: str = NAMESPACES,
+    broker_ports: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Suite]:
-    """Run the suite on a new virtual host, and ``more`` processes than usual; to be entered on the stage."""
+    """Run the suite on a new virtual host, and ``more`` processes than usual; to be entered on the stage.
+    ``broker_ports``: see Setting.
+    """
     (folder / "logs").mkdir(parents=True)
     output = Output(folder / "logs")
     async with broker.virtual_host("suite") as host, OtlpReceiver.listening(any_free()) as receiver:
         setting = Setting(
-            folder, host.logins, secrets.token_urlsafe(64), receiver.endpoint, extra=extra or {}, more=more
-        )
-        setting.namespaces_file.write_text(NAMESPACES, "utf-8")
-        await apply_topology(host.administrator.secret(), namespaces=parse_namespaces(NAMESPACES))
+            folder, host.logins, secrets.token_urlsafe(64), receiver.endpoint,
+            extra=extra or {}, more=more, broker_ports=broker_ports or {},
+        )  # fmt: skip
+        setting.namespaces_file.write_text(namespaces, "utf-8")
+        await apply_topology(host.administrator.secret(), namespaces=parse_namespaces(namespaces))
         processes = {service.program.name: service for service in services(setting)}
         processes["console"] = console(setting, [processes[name] for name in GATEWAYS])
         async with Supervisor(output, Ledger(folder / "processes.json")) as supervisor:
