@@ -17,7 +17,9 @@ from chaos.evidence import Away, Diary, Ended, Evidence, Finding, History, Kind,
 from chaos.reader import Reader
 
 _SETTLING = 1.0
-"""Seconds in which a live publication may still be under way, or a subscription just made."""
+"""Seconds for which a subscription may just have been made."""
+_UNDER_WAY = 5.0
+"""Seconds for which a live publication may still be under way on a busy machine, and be lost to what breaks then."""
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -168,7 +170,7 @@ def _kept_flowing(diary: Diary, publications: Sequence[Publication]) -> Iterator
     for publication in publications:
         if publication.confirmed is None or publication.id in came:
             continue
-        first, last = publication.sent - _SETTLING, publication.confirmed + _SETTLING
+        first, last = publication.sent - _SETTLING, publication.confirmed + _UNDER_WAY
         steady = any(begin <= first and last <= end for begin, end in spans)
         if steady and not any(begin <= last and first <= end for begin, end in diary.disturbed):
             yield Finding(Kind.LOST, diary.channel, publication.id, diary.follower, publication.sent)

@@ -222,6 +222,15 @@ def test_a_live_publication_may_be_missed_by_who_is_away_or_behind_something_bro
     assert live([LIVE_BEGIN, *received(1, 2, 3, 6, 7, 8, 9, live=True), LIVE_END], [(3.5, 5.5)]) == []
 
 
+@pytest.mark.parametrize(("seconds", "lost"), [(4.0, False), (6.0, True)])
+def test_a_live_publication_may_be_lost_to_what_breaks_while_it_is_under_way(seconds: float, lost: bool) -> None:
+    moment = 9.3 + seconds
+    entries = [LIVE_BEGIN, *received(*range(1, 9), live=True)]
+
+    assert bool(live([*entries, Away(moment, 1)])) is lost
+    assert bool(live([*entries, LIVE_END], [(moment, moment + 1)])) is lost
+
+
 @pytest.mark.parametrize(
     ("numbers", "kind"),
     [((1, 2, 4, 5), Kind.LOST), ((1, 3, 2), Kind.REORDERED), ((1, 1), Kind.DUPLICATED), ((99,), Kind.FOREIGN)],
