@@ -6,6 +6,9 @@ import pytest
 
 from warren_shared.contracts.namespaces import NamespaceFileError, parse_namespaces
 
+STORED = "history_size: 1, history_ttl: 1h"
+CACHE = "force_recovery_mode: cache"
+
 
 def test_options_and_durations_are_read() -> None:
     namespaces = parse_namespaces(
@@ -23,6 +26,16 @@ def test_options_and_durations_are_read() -> None:
     assert namespaces.of_channel("news") is namespaces.by_name[""]
     assert namespaces.of_channel("chat:a:b") is chat
     assert namespaces.of_channel("nope:a") is None
+
+
+def test_recovery_gives_everything_unless_the_file_says_that_the_latest_is_enough() -> None:
+    namespaces = parse_namespaces(
+        f"namespaces: [{{name: plain, {STORED}, force_recovery_mode: stream}}, {{name: quiet, {STORED}}},"
+        f"{{name: asks, {STORED}, allow_recovery: true, {CACHE}}},"
+        f"{{name: given, {STORED}, force_recovery: true, {CACHE}, auto_cache_recover: true}}]"
+    )
+    said = {name: (options.latest_only, options.auto_cache_recover) for name, options in namespaces.by_name.items()}
+    assert said == {"plain": (False, False), "quiet": (False, False), "asks": (True, False), "given": (True, True)}
 
 
 def test_a_file_may_name_no_namespaces_if_it_says_so() -> None:
@@ -60,6 +73,11 @@ def test_a_file_may_name_no_namespaces_if_it_says_so() -> None:
         ("without_namespace: {}", r"namespaces: Field required"),
         ("- chat", r"must be a mapping"),
         ("namespaces: [{}]", r"name: Field required"),
+        ("namespaces: [{name: ab, force_recovery_mode: cache}]", r"force_recovery_mode cache needs history_size"),
+        ("namespaces: [{name: ab, force_recovery_mode: no}]", r"\[ab\]\.force_recovery_mode: .*'stream' or 'cache'"),
+        ("namespaces: [{name: ab, auto_cache_recover: true}]", r"\[ab\]: auto_cache_recover needs force_recovery and"),
+        (f"namespaces: [{{name: ab, {STORED}, force_recovery: true, auto_cache_recover: true}}]", r"_mode cache$"),
+        (f"namespaces: [{{name: ab, {STORED}, {CACHE}, auto_cache_recover: true}}]", r"needs force_recovery and"),
         ("namespaces: [{name: ab, force_push_join_leave: true}]", r"force_push_join_leave needs join_leave"),
     ],
 )

@@ -31,6 +31,7 @@ without_namespace: {}
 namespaces:
   - {name: live}
   - {name: chat, history_size: 1000, history_ttl: 1h, presence: true, join_leave: true}
+  - {name: last, history_size: 1, history_ttl: 1h, force_recovery: true, force_recovery_mode: cache}
   - {name: mine, history_size: 1000, history_ttl: 1h, bind_namespace: true}
 """
 
@@ -224,6 +225,9 @@ class FakeHistory:
     def page(self, request: ReadRequest) -> Page:
         since = request.since_offset or 0
         wanted = [stored for stored in self.streams.get(request.channel, []) if stored.offset > since]
+        if request.reverse:
+            assert request.since_offset is None
+            wanted.reverse()
         return Page(
             epoch=self.epoch(request.channel),
             top=self.tops.get(request.channel, 0),

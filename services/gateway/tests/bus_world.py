@@ -24,6 +24,8 @@ from warren_shared.observability.tracing import Tracing
 
 from .bus_fakes import Client, FakeHistory, FakeInbox, FakePresence, ManualClock, Observer, namespaces
 
+DURABLE = frozenset({"chat", "mine", "last"})
+
 
 async def settle() -> None:
     """Let everything run that can run without something new happening."""
@@ -85,7 +87,7 @@ class World:
     async def publish(self, channel: str, *data: object) -> None:
         """Publish on a live or durable channel and deliver."""
         for each in data:
-            if channel.partition(":")[0] in {"chat", "mine"}:
+            if channel.partition(":")[0] in DURABLE:
                 self.route(self.history.publish(channel, each))
             else:
                 self.route(live(channel, orjson.dumps(each)))
@@ -97,7 +99,7 @@ class World:
         await settle()
 
     async def subscribe(self, client: Client, channel: str, since: Position | None = None, **more: Any) -> None:
-        positioned = channel.partition(":")[0] in {"chat", "mine"}
+        positioned = channel.partition(":")[0] in DURABLE
         request = Subscribe(channel, recoverable=positioned, positioned=positioned, recover_from=since, **more)
         self.channels.subscribe(request, client, client.done)
         await settle()

@@ -35,6 +35,8 @@ NAMESPACES = parse_namespaces(
       - {name: positioned, history_size: 10, history_ttl: 60s, force_positioning: true}
       - {name: asks, history_size: 10, history_ttl: 60s, allow_recovery: true, allow_positioning: true,
          join_leave: true}
+      - {name: latest, history_size: 1, history_ttl: 60s, force_recovery: true, force_recovery_mode: cache,
+         auto_cache_recover: true}
       - {name: stored, history_size: 10, history_ttl: 60s}
       - {name: objects, publication_data_format: json_object}
       - {name: limited, allow_user_limited_channels: true}

@@ -7,6 +7,7 @@ import pytest
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.ports import Subscribe, Subscribed
 from warren_shared.contracts.codes import Errors
+from warren_shared.contracts.presence import Member
 from warren_shared.contracts.publication import Position
 
 from .bus_fakes import Client
@@ -282,3 +283,41 @@ async def test_who_missed_more_bytes_than_there_is_room_for_is_not_recovered_and
         assert none.reply.recovered, "who missed nothing needs no room"
         await w.publish("chat:a", 6)
         assert enough.data == short.data == [6]
+
+
+@pytest.mark.parametrize("followed", [False, True])
+async def test_who_wants_all_or_nothing_and_cannot_be_recovered_never_subscribes(followed: bool) -> None:
+    async with world() as w:
+        if followed:
+            await w.subscribe(Client("other"), "chat:a")
+        await publish(w, 5)
+        whole, broken = Client("whole"), Client("broken")
+        for client, epoch in ((whole, "E1"), (broken, "E0")):
+            member = Member(client=client.client, user="u")
+            await w.subscribe(client, "chat:a", Position(epoch, 3), member=member, reject_unrecovered=True)
+        await w.publish("chat:a", 6)
+        assert offsets(whole.reply.publications) == [4, 5]
+        assert broken.replies == [Errors.UNRECOVERABLE_POSITION]
+        assert (whole.data, broken.data) == ([6], [])
+        assert w.presence.events == [("joined", "chat:a", "whole")]
+
+
+async def test_a_channel_that_only_saw_somebody_rejected_is_given_up_in_time() -> None:
+    async with world(BusSideOptions(unbind_grace=10)) as w:
+        other = Client("other")
+        await w.subscribe(other, "chat:a")
+        w.channels.unsubscribe("chat:a", other)
+        await w.tick(5)
+        client = Client("c")
+        await w.subscribe(client, "chat:a", Position("E0", 3), reject_unrecovered=True)
+        assert client.replies == [Errors.UNRECOVERABLE_POSITION]
+        for _ in range(3):
+            await w.tick(10)
+        assert w.channels.followed() == {}
+
+
+async def test_who_does_not_recover_is_not_rejected() -> None:
+    async with world() as w:
+        client = Client("c")
+        await w.subscribe(client, "chat:a", reject_unrecovered=True)
+        assert client.reply == Subscribed(Position("E1", 0))

@@ -145,6 +145,29 @@ class TestTerms:
     def test_position_to_recover_from(self, channel: str, ask: dict[str, Any], position: Position | None) -> None:
         assert asked(channel, **ask).recover_from == position
 
+    @pytest.mark.parametrize(
+        ("ask", "position", "unasked"),
+        [
+            ({}, Position("", 0), True),
+            ({"epoch": "e", "offset": 7}, Position("", 0), True),
+            ({"recover": True}, Position("", 0), False),
+            ({"recover": True, "epoch": "e", "offset": 7}, Position("e", 7), False),
+        ],
+    )
+    def test_the_latest_is_given_unasked_where_the_namespace_says_so(
+        self, ask: dict[str, Any], position: Position, unasked: bool
+    ) -> None:
+        request = asked("latest:a", **ask)
+        assert (request.recover_from, request.unasked) == (position, unasked)
+
+    @pytest.mark.parametrize(
+        ("flag", "rejects"), [(0, False), (1, False), (2, True), (3, True), (4, False), (2**62 + 6, True), (-1, True)]
+    )
+    def test_of_the_flags_one_bit_alone_counts(self, flag: int, rejects: bool) -> None:
+        request = asked("chat:a", recover=True, epoch="e", offset=4, flag=flag)
+        assert request.reject_unrecovered is rejects
+        assert request.recover_from == Position("e", 4)
+
     def test_compaction_offer_and_fossil_delta_are_passed_over(self) -> None:
         assert asked("live:a", flag=1, delta="fossil", data={"x": 1}, token="t") == Subscribe("live:a")
 
@@ -178,17 +201,12 @@ class TestReply:
         assert reply["subscribe"]["was_recovering"]
         assert "recovered" not in reply["subscribe"]
 
-    def test_is_an_error_if_the_client_wants_all_or_nothing(self) -> None:
+    def test_is_an_error_if_the_client_wanted_all_or_nothing_and_gets_nothing(self) -> None:
         talk = connected()
-        failed = Subscribed(Position("f", 9), was_recovering=True)
-        effects = talk.subscribe("chat:a", failed, recover=True, epoch="e", offset=4, flag=3)
-        assert effects[0] == EndSubscription("chat:a")
-        assert error_of(effects) == 112
+        talk.say({"id": 2, "subscribe": {"channel": "chat:a", "recover": True, "epoch": "e", "offset": 4, "flag": 3}})
+        effects = talk.feed(SubscribeAnswered("chat:a", Errors.UNRECOVERABLE_POSITION))
+        assert sent(effects) == [{"id": 2, "error": {"code": 112, "message": "unrecoverable position"}}]
         assert only(talk.say({"id": 3, "subscribe": {"channel": "chat:a"}}), StartSubscription)
-
-    def test_all_or_nothing_is_met_by_recovery(self) -> None:
-        met = Subscribed(Position("e", 4), was_recovering=True, recovered=True)
-        assert error_of(connected().subscribe("chat:a", met, recover=True, epoch="e", offset=4, flag=2)) is None
 
 
 class TestEnd:

@@ -67,6 +67,12 @@ class NamespaceOptions(BaseModel):
     )
     force_recovery: bool = Field(False, description="Every subscription recovers after a reconnect.")
     allow_recovery: bool = Field(False, description="A subscription that asks for it recovers.")
+    force_recovery_mode: Literal["stream", "cache"] = Field(
+        "stream", description="What recovery gives: all that was missed, or just the latest publication."
+    )
+    auto_cache_recover: bool = Field(
+        False, description="Every subscription is given the latest publication; needs force_recovery and mode cache."
+    )
     force_positioning: bool = Field(False, description="Every subscription carries a stream position.")
     allow_positioning: bool = Field(False, description="A subscription that asks for it carries a stream position.")
     allow_subscribe_for_client: bool = Field(False, description="Any user with an identity may subscribe.")
@@ -93,6 +99,11 @@ class NamespaceOptions(BaseModel):
         """Whether publications are stored, numbered and recoverable."""
         return self.history_size > 0
 
+    @property
+    def latest_only(self) -> bool:
+        """Whether who recovers is given just the latest publication."""
+        return self.force_recovery_mode == "cache"
+
     @model_validator(mode="after")
     def _consistent(self) -> NamespaceOptions:
         if self.durable and self.history_ttl <= 0:
@@ -101,6 +112,10 @@ class NamespaceOptions(BaseModel):
             for option in ("force_recovery", "allow_recovery", "force_positioning", "allow_positioning"):
                 if getattr(self, option):
                     raise ValueError(f"{option} needs history_size and history_ttl")
+            if self.latest_only:
+                raise ValueError("force_recovery_mode cache needs history_size and history_ttl")
+        if self.auto_cache_recover and not (self.force_recovery and self.latest_only):
+            raise ValueError("auto_cache_recover needs force_recovery and force_recovery_mode cache")
         if self.durable and self.history_meta_ttl < self.history_ttl:
             raise ValueError("history_meta_ttl must not be shorter than history_ttl")
         if self.force_push_join_leave and not self.join_leave:

@@ -10,7 +10,7 @@ from collections import deque
 
 from warren_gateway.domain.clients import Identity
 from warren_gateway.domain.commands import Command, SendCommand
-from warren_gateway.domain.effects import AWAITED, Effect, EndSubscription, PingTransport, Send, WakeAt
+from warren_gateway.domain.effects import AWAITED, Effect, PingTransport, Send, WakeAt
 from warren_gateway.domain.events import (
     Answered,
     CloseRequested,
@@ -32,7 +32,7 @@ from warren_gateway.domain.requests import Subscribed
 from warren_gateway.domain.rules import SessionRules
 from warren_gateway.domain.states import Step, close, gone
 from warren_shared.contracts.auth import Admitted, Refused
-from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Errors, Unsubscribe, Unsubscribes
+from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Unsubscribe, Unsubscribes
 
 
 class Connected:
@@ -130,8 +130,6 @@ class Connected:
         effects: list[Effect]
         if isinstance(answer, ErrorCode):
             effects = [Send(ErrorReply(pending.id, answer))]
-        elif pending.rejects(answer):
-            effects = [EndSubscription(channel), Send(ErrorReply(pending.id, Errors.UNRECOVERABLE_POSITION))]
         else:
             operations.subscriptions[pending.request.channel] = False
             effects = [Send(SubscribeReply(pending.id, pending.result(answer)))]

@@ -1,4 +1,6 @@
-"""Whether a client that was away gets what it missed (client protocol: recovery in stream mode)."""
+"""Whether a client that was away gets what it missed, or where that is all it wants, the latest publication
+(client protocol: recovery in stream mode, and in cache mode).
+"""
 
 from __future__ import annotations
 
@@ -94,3 +96,17 @@ def judge(since: Position, current: Position, window: Window | None, limit: int)
     if since.offset < current.offset and window is not None and window.start <= since.offset:
         return Recovery.RECOVERED
     return Recovery.UNKNOWN
+
+
+def judge_latest(since: Position, current: Position, window: Window | None, *, asked: bool) -> Recovery:
+    """Say whether a client that was at ``since`` has the latest publication, or can be given it.
+
+    ``asked``: history was asked, so that there is no more to find out. Until then a client ahead of
+    ``current`` is unknown, lest it be given an older publication than it has.
+    """
+    if since == current and current.offset:
+        return Recovery.RECOVERED
+    ahead = since.epoch in {"", current.epoch} and since.offset > current.offset
+    if window is not None and window.start < current.offset and (asked or not ahead):
+        return Recovery.RECOVERED
+    return Recovery.IMPOSSIBLE if asked or not (current.offset or ahead) else Recovery.UNKNOWN

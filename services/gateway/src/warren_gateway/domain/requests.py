@@ -18,7 +18,11 @@ class Subscribe:
     positioned: bool = False
     """True also where ``recoverable``."""
     recover_from: Position | None = None
-    """Where the client was; None unless it asked to recover. An empty epoch matches any."""
+    """Where the client was; None unless it is to recover. An empty epoch matches any."""
+    unasked: bool = False
+    """Whether the namespace wants it to recover, not the client; then the reply is not one to a recovery."""
+    reject_unrecovered: bool = False
+    """Whether the client, if it cannot be recovered, wants an error in place of the subscription."""
     push_join_leave: bool = False
     member: Member | None = None
     """Whom to enter into presence; None where the namespace keeps none."""
@@ -31,8 +35,8 @@ class Subscribed:
     """What a subscribe reply says."""
 
     position: Position | None = None
-    """On channels with positions: the stream's top, or what the client asked to recover from if
-    that worked, as the client protocol wants it."""
+    """On channels with positions: the stream's top; or, if the client was recovered, where the
+    publications it is given begin, as the client protocol wants it."""
     was_recovering: bool = False
     recovered: bool = False
     publications: Sequence[bytes] = ()

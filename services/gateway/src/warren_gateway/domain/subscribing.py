@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from warren_gateway.domain.clients import Identity
 from warren_gateway.domain.commands import REJECT_UNRECOVERED, SubscribeCommand
@@ -14,6 +15,8 @@ from warren_shared.contracts.auth import Operation
 from warren_shared.contracts.namespaces import NamespaceOptions
 from warren_shared.contracts.publication import Position
 
+_ANYWHERE: Final = Position("", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class PendingSubscription:
@@ -22,15 +25,10 @@ class PendingSubscription:
     id: int
     """The command's; 0 for a server-side subscription."""
     request: Subscribe
-    reject_unrecovered: bool = False
 
     def result(self, subscribed: Subscribed) -> SubscribeResult:
         """Return what the client is told."""
         return SubscribeResult(subscribed, self.request.recoverable, self.request.positioned)
-
-    def rejects(self, subscribed: Subscribed) -> bool:
-        """Whether the client wants an error in place of this answer."""
-        return self.reject_unrecovered and subscribed.was_recovering and not subscribed.recovered
 
 
 def client_subscription(
@@ -61,10 +59,7 @@ def client_subscription(
     )
     return PendingSubscription(
         command_id,
-        _subscribe(
-            channel, options, identity, recoverable, positioned, join_leave, _recover_from(command, recoverable)
-        ),
-        reject_unrecovered=bool((command.flag or 0) & REJECT_UNRECOVERED),
+        _subscribe(channel, options, identity, recoverable, positioned, join_leave, command),
     )
 
 
@@ -72,7 +67,6 @@ def server_subscription(
     channel: str, resume: SubscribeCommand | None, options: NamespaceOptions, identity: Identity
 ) -> PendingSubscription:
     """Return the terms of a server-side subscription; ``resume`` is what the client wants recovered."""
-    recover_from = _recover_from(resume, options.force_recovery) if resume is not None else None
     return PendingSubscription(
         0,
         _subscribe(
@@ -82,7 +76,7 @@ def server_subscription(
             options.force_recovery,
             options.force_positioning,
             options.force_push_join_leave,
-            recover_from,
+            resume,
         ),
     )
 
@@ -94,14 +88,18 @@ def _subscribe(
     recoverable: bool,
     positioned: bool,
     join_leave: bool,
-    recover_from: Position | None,
+    command: SubscribeCommand | None,
 ) -> Subscribe:
+    asked = _recover_from(command, recoverable) if command is not None else None
+    unasked = asked is None and recoverable and options.auto_cache_recover
     return Subscribe(
         # Interned: one string for all subscribers of a channel, not one for each.
         channel=sys.intern(channel),
         recoverable=recoverable,
         positioned=positioned or recoverable,
-        recover_from=recover_from,
+        recover_from=_ANYWHERE if unasked else asked,
+        unasked=unasked,
+        reject_unrecovered=command is not None and bool((command.flag or 0) & REJECT_UNRECOVERED),
         push_join_leave=join_leave,
         member=identity.member if options.presence or options.join_leave else None,
         announce=options.join_leave,

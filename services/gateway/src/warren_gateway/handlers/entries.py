@@ -15,7 +15,7 @@ from warren_gateway.handlers.counts import NamespaceCounts
 from warren_gateway.handlers.reads import Readable
 from warren_gateway.ports import Subscribe, Subscribed, SubscribeDone, Subscriber
 from warren_shared.contracts.channels import routing_key_of
-from warren_shared.contracts.codes import ErrorCode, Unsubscribe
+from warren_shared.contracts.codes import ErrorCode, Errors, Unsubscribe
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.namespaces import NamespaceOptions
 from warren_shared.contracts.pack import Packed
@@ -41,6 +41,11 @@ class Waiter:
     """Whether history was asked what it needs to know; then the answer is final."""
     error: ErrorCode | None = None
     """Why it cannot be served."""
+
+    @property
+    def recovering(self) -> bool:
+        """Whether the client asked to recover."""
+        return self.request.recover_from is not None and not self.request.unasked
 
 
 class PresenceSink(Protocol):
@@ -114,6 +119,8 @@ class Entry(ABC):
             self._wait()
         else:
             self._finish(waiter, reply)
+            if self.idle:
+                self._works.idle(self)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End a subscription, or stop waiting for one."""
@@ -196,10 +203,12 @@ class Entry(ABC):
 
     def _finish(self, waiter: Waiter, reply: Subscribed | ErrorCode) -> None:
         """Answer; nothing is awaited between joining the audience and the answer."""
+        request = waiter.request
+        if isinstance(reply, Subscribed) and request.reject_unrecovered and reply.was_recovering > reply.recovered:
+            reply = Errors.UNRECOVERABLE_POSITION
         if not isinstance(reply, Subscribed):
             waiter.done(reply)
             return
-        request = waiter.request
         subscription = Subscription(
             waiter.subscriber, joins=request.push_join_leave, member=request.member, announce=request.announce
         )
@@ -274,7 +283,7 @@ class LiveEntry(Entry):
     def _reply(self, waiter: Waiter) -> Subscribed | ErrorCode | None:
         if waiter.error is not None:
             return waiter.error
-        return Subscribed(was_recovering=waiter.request.recover_from is not None) if self.covered else None
+        return Subscribed(was_recovering=waiter.recovering) if self.covered else None
 
     def _wait(self) -> None:
         pass

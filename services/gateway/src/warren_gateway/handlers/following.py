@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from warren_gateway.domain.encoding import NOTHING, Numbered, durable_publication, packed_publication
-from warren_gateway.domain.recovery import Recovery, Window, judge, newest
+from warren_gateway.domain.recovery import Recovery, Window, judge, judge_latest, newest
 from warren_gateway.domain.stream import Ask, Filling, HoldLimit, Stream, Verdict
 from warren_gateway.handlers.counts import NamespaceCounts
 from warren_gateway.handlers.entries import DELIVER, Entry, Waiter, Works
@@ -111,8 +111,14 @@ class DurableEntry(Entry):
             self._deliver(publication)
 
     def _deliver(self, publication: Numbered) -> None:
-        if self.window is not None:
-            self.window.extend(publication)
+        window = self.window
+        if window is None and self.options.latest_only:
+            window = Window(publication.offset - 1, 1)
+        if window is not None:
+            window.extend(publication)
+            if self.options.latest_only:
+                # So that on a busy channel no read has to race with what is on its way here.
+                self._keep(window)
         if publication.encoded is not NOTHING and not self._publish(publication.encoded, publication.trace):
             self._lost()
 
@@ -155,28 +161,40 @@ class DurableEntry(Entry):
         position = self.stream.position if waiter.request.positioned or since is not None else None
         if since is None:
             return Subscribed(position)
-        match judge(since, self.stream.position, self.window, self._limit):
+        match self._judge(since, waiter):
             case Recovery.RECOVERED:
-                return self._recovered(since, waiter.subscriber.room) or Subscribed(position, was_recovering=True)
+                return self._recovered(since, waiter) or Subscribed(position, was_recovering=waiter.recovering)
             case Recovery.UNKNOWN if not waiter.answered:
                 return None
-        return Subscribed(position, was_recovering=True)
+        return Subscribed(position, was_recovering=waiter.recovering)
 
-    def _recovered(self, since: Position, room: int) -> Subscribed | None:
+    def _judge(self, since: Position, waiter: Waiter) -> Recovery:
+        if self.options.latest_only:
+            return judge_latest(since, self.stream.position, self.window, asked=waiter.answered)
+        return judge(since, self.stream.position, self.window, self._limit)
+
+    def _recovered(self, since: Position, waiter: Waiter) -> Subscribed | None:
         """Return None if what was missed is more bytes than there is room for."""
-        publications: Sequence[bytes] = ()
-        if since.offset < self.stream.offset and self.window is not None:
-            publications = self.window.after(since.offset)
-        if publications and sum(map(len, publications)) > room:
+        offset, top = since.offset, self.stream.offset
+        if self.options.latest_only and since != self.stream.position:
+            # What lies between is not missed.
+            offset = min(offset, top - 1)
+            publications = self._after(top - 1)
+        else:
+            publications = self._after(offset)
+        if publications and sum(map(len, publications)) > waiter.subscriber.room:
             return None
-        # The client counts up from where it was, through the publications it is given.
-        position = Position(self.stream.epoch, since.offset)
-        return Subscribed(position, was_recovering=True, recovered=True, publications=publications)
+        # The client counts up from here, through the publications it is given.
+        position = Position(self.stream.epoch, offset)
+        return Subscribed(position, was_recovering=waiter.recovering, recovered=True, publications=publications)
+
+    def _after(self, offset: int) -> Sequence[bytes]:
+        return () if self.window is None or offset >= self.stream.offset else self.window.after(offset)
 
     def _finish(self, waiter: Waiter, reply: Subscribed | ErrorCode) -> None:
-        if isinstance(reply, Subscribed) and reply.was_recovering:
-            self.counts.recovered += reply.recovered
-            self.counts.unrecovered += not reply.recovered
+        if isinstance(reply, Subscribed) and waiter.request.recover_from is not None:
+            self.counts.recovered += reply.was_recovering and reply.recovered
+            self.counts.unrecovered += reply.was_recovering and not reply.recovered
             self.counts.shared_reads += bool(reply.publications) and not waiter.answered
         super()._finish(waiter, reply)
 
@@ -194,7 +212,10 @@ class DurableEntry(Entry):
 
     def read_done(self, read: RangeRead, history: Range) -> None:
         self._reading = False
-        complete = self._begin(read, history) if read.ask is None else self._fill(read.ask, read, history)
+        if read.ask is not None:
+            complete = self._fill(read.ask, read, history)
+        else:
+            complete = self._compare(history) if self.stream.positioned else self._begin(read, history)
         if complete:
             self._answered(read)
         if self.waiting:
@@ -209,19 +230,20 @@ class DurableEntry(Entry):
             self._works.read_sometime(self)
 
     def _who_needs_history(self) -> list[Waiter]:
-        current, positioned = self.stream.position, self.stream.positioned
         return [
             waiter
             for waiter in self.waiting.values()
             if not waiter.answered
             and waiter.error is None
             and (since := waiter.request.recover_from) is not None
-            and (not positioned or judge(since, current, self.window, self._limit) is Recovery.UNKNOWN)
+            and (not self.stream.positioned or self._judge(since, waiter) is Recovery.UNKNOWN)
         ]
 
     def _position_read(self, waiters: Sequence[Waiter]) -> RangeRead | None:
         if not any(waiter.error is None for waiter in self.waiting.values()):
             return None
+        if waiters and self.options.latest_only:
+            return self._latest_read(waiters)
         since = min(map(_since, waiters), default=0)
         return RangeRead(self.channel, since, self._limit if waiters else 0, None, waiters)
 
@@ -230,17 +252,35 @@ class DurableEntry(Entry):
         if not waiters and not stream.gapped and not stream.doubtful and not self._check:
             self.blind_since = None
             return None
+        if self.options.latest_only:
+            # Who recovers waits until the stream is whole: its last publication is then the latest.
+            if waiters and not (stream.gapped or stream.doubtful):
+                return self._latest_read(waiters)
+            waiters = ()
         since = min((stream.offset, *map(_since, waiters)))
         if waiters and self.window is None:
             # What is delivered while the read is under way is part of the answer.
             self._keep(Window(stream.offset, self._limit))
         return RangeRead(self.channel, since, stream.offset - since + self._limit, stream.ask(), waiters)
 
+    def _latest_read(self, waiters: Sequence[Waiter]) -> RangeRead:
+        return RangeRead(self.channel, 0, 1, None, waiters, latest=True)
+
+    def _compare(self, history: Range) -> bool:
+        """Take the latest publication, if it is this stream's."""
+        if history.epoch != self.stream.epoch or history.top > self.stream.offset:
+            # It is on its way here, or was missed.
+            self._doubt()
+            return False
+        if history.top == self.stream.offset:
+            self._keep(newest(history.publications, history.top, 1))
+        return True
+
     def _begin(self, read: RangeRead, history: Range) -> bool:
         released = self.stream.begin(history.epoch, history.top)
         if read.waiters:
             self._keep(newest((*history.publications, *released), self.stream.offset, self._limit))
-        return not read.limit or history.reaches_top(read.since)
+        return read.latest or not read.limit or history.reaches_top(read.since)
 
     def _fill(self, ask: Ask, read: RangeRead, history: Range) -> bool:
         if not self.stream.positioned:
@@ -270,7 +310,8 @@ class DurableEntry(Entry):
         self.window = window
         options = self._works.options
         small = window.size <= options.recovery_window_bytes
-        self.window_expires = self._works.monotonic() + (options.recovery_window_seconds if small else 0.0)
+        kept = min(options.recovery_window_seconds, self.options.history_ttl) if small else 0.0
+        self.window_expires = self._works.monotonic() + kept
         self._works.keep_window(self)
 
     def _answered(self, read: RangeRead) -> None:

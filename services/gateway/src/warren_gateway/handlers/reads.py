@@ -43,6 +43,8 @@ class RangeRead:
     """What the stream needed to know; None if it has no position yet."""
     waiters: Sequence[Answerable] = ()
     """Who is answered by it."""
+    latest: bool = False
+    """Asks for the one latest publication instead; ``since`` and ``limit`` do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,9 @@ async def read_range(read_page: ReadPage, read: RangeRead) -> Range:
 
 async def _read_pages(read_page: ReadPage, read: RangeRead) -> Range | None:
     """Return None if pages are of different epochs: they do not belong together."""
+    if read.latest:
+        page = await read_page(ReadRequest(channel=read.channel, limit=1, reverse=True))
+        return Range(page.epoch, page.top, tuple(map(stored_publication, page.publications)))
     publications: list[Numbered] = []
     since, epoch = read.since, None
     while True:
