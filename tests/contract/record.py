@@ -62,6 +62,8 @@ FULL: Final[tuple[Message, ...]] = (
             history.StoredPublication(offset=5, data='{"a":1}'),
         ),
     ),
+    history.RemoveRequest(channel="chat:a"),
+    history.Removed(publications=2),
     presence.Joined(channel="chat:a", member=MEMBER, announce=True, **FROM),
     presence.Left(channel="chat:a", member=MEMBER, announce=True, **FROM),
     presence.Snapshot(channel="chat:a", members=(MEMBER, PLAIN_MEMBER), announce=True, sync="s1", **FROM),

@@ -80,9 +80,11 @@ async def test_where_nothing_was_ever_published_nobody_is_recovered(since: Posit
     async with world() as w:
         if followed:
             await follow(w)
-        client = Client("c")
+        reads, client = len(w.history.reads), Client("c")
         await w.subscribe(client, CHANNEL, since)
         assert client.reply == Subscribed(Position("E1", 0), was_recovering=True)
+        is_ahead = since.epoch == "E1"
+        assert len(w.history.reads) == reads + (is_ahead or not followed)
 
 
 @pytest.mark.parametrize("followed", [False, True])

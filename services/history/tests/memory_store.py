@@ -81,6 +81,21 @@ class MemoryStore:
             page.append(stored)
         return StreamPage(stream.epoch, stream.top, tuple(page))
 
+    async def remove(self, channel: str) -> int:
+        self._check()
+        stream = self._streams.get(channel)
+        if stream is None:
+            return 0
+        removed, stream.kept = len(stream.kept), []
+        return removed
+
+    async def renew_epochs(self) -> int:
+        self._check()
+        for stream in self._streams.values():
+            self._epochs += 1
+            stream.epoch = f"epoch-{self._epochs}"
+        return len(self._streams)
+
     async def trim(self, *, now: int, limit: int) -> Trimmed:  # noqa: ARG002 - the port's signature
         """Trim everything at once: what has expired is invisible either way."""
         self._check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -285,8 +286,65 @@ class Ending:
             await store.read(plan(), now=T0)
         with pytest.raises(StoreUnavailableError):
             await store.trim(now=T0, limit=1)
+        with pytest.raises(StoreUnavailableError):
+            await store.remove("chat:room")
+        with pytest.raises(StoreUnavailableError):
+            await store.renew_epochs()
         await store.close()
 
 
-class StoreBehaviour(Appending, Recognising, Reading, Ending):
+class Removing:
+    async def test_what_is_removed_is_gone_while_epoch_and_offsets_go_on(self, store: Store) -> None:
+        (first, *_) = await append_texts(store, *"abc")
+        assert await store.remove("chat:room") == 3
+        assert await store.read(plan(), now=T0) == StreamPage(first.epoch, 3, ())
+        assert store.size().publications == 0
+        (after,) = await append_texts(store, "d")
+        assert (after.epoch, after.offset) == (first.epoch, 4)
+        page = await store.read(plan(since=0), now=T0)
+        assert (texts(page), offsets(page)) == (["d"], [4])
+
+    async def test_other_channels_keep_what_they_have(self, store: Store) -> None:
+        await store.append([new("a"), new("b", channel="chat:other")], now=T0)
+        await store.remove("chat:room")
+        assert texts(await store.read(plan("chat:other"), now=T0)) == ["b"]
+
+    async def test_what_was_removed_is_recognised_when_it_comes_again(self, store: Store) -> None:
+        await store.append([new("a", message_id="m1")], now=T0)
+        await store.remove("chat:room")
+        again, other = await store.append([new("a", message_id="m1"), new("b", message_id="m2")], now=T0 + 1)
+        assert (again.offset, again.time, again.duplicate) == (1, T0, True)
+        assert (other.offset, other.duplicate) == (2, False)
+        assert offsets(await store.read(plan(), now=T0 + 1)) == [2]
+
+    async def test_removing_again_or_what_was_never_there_removes_nothing(self, store: Store) -> None:
+        await append_texts(store, "a")
+        await store.remove("chat:room")
+        assert await store.remove("chat:room") == 0
+        assert await store.remove("chat:never") == 0
+        assert store.size().streams == 1
+
+    async def test_what_is_published_while_much_is_removed_stays(self, store: Store) -> None:
+        keep = Retention(size=10_000, ttl=HOUR, meta_ttl=DAY)
+        await store.append([new(str(number), keep=keep) for number in range(3500)], now=T0)
+        removing = asyncio.ensure_future(store.remove("chat:room"))
+        appended = [(await append_texts(store, "x", keep=keep))[0].offset for _ in range(20)]
+        removed = await removing
+        left = offsets(await store.read(plan(keep=keep), now=T0))
+        assert removed + len(left) == 3520
+        assert left == appended[-len(left) :] if left else removed == 3520
+
+    async def test_new_epochs_are_no_streams_old_one_while_everything_else_stays(self, store: Store) -> None:
+        old = {item.epoch for item in await store.append([new("a"), new("b", channel="chat:other")], now=T0)}
+        await store.append([new("c", message_id="m1")], now=T0)
+        assert await store.renew_epochs() == 2
+        page, other = await store.read(plan(), now=T0), await store.read(plan("chat:other"), now=T0)
+        assert len({page.epoch, other.epoch} | old) == 4
+        assert (texts(page), page.top, texts(other)) == (["a", "c"], 2, ["b"])
+        again, after = await store.append([new("c", message_id="m1"), new("d")], now=T0)
+        assert (again.offset, again.duplicate, again.epoch) == (2, True, page.epoch)
+        assert (after.offset, after.epoch) == (3, page.epoch)
+
+
+class StoreBehaviour(Appending, Recognising, Reading, Ending, Removing):
     """All of it; the subclass gives a fixture ``store``, empty, with WINDOW as idempotency window."""

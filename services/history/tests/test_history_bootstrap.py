@@ -14,7 +14,8 @@ from warren_history.bootstrap import build
 from warren_history.domain.admission import Reason
 from warren_history.metrics import CATALOGUE, Counts
 from warren_history.settings import HistorySettings
-from warren_shared.contracts.history import Page, ReadRequest
+from warren_shared.contracts.history import Page, ReadRequest, Removed, RemoveRequest
+from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import BatchHandler, BindingPlan, Delivery, InboxListener, RequestHandler
 from warren_shared.observability.metrics import Collect, Metrics
 from warren_shared.observability.tracing import Tracing
@@ -123,6 +124,15 @@ async def test_it_consumes_every_partition_and_serves_reads(history: Running) ->
             if queue == "warren.rpc.history"
         ]
         assert [entry.data for entry in Page.decode(reply).publications] == ["1"]
+
+
+async def test_only_under_its_own_key_is_a_removal_carried_out(history: Running) -> None:
+    async with history():
+        await history.bus.consumers["warren.history.0"]([delivery()])
+        serve = history.bus.servers["warren.rpc.history"]
+        asked = RemoveRequest(channel="chat:room").encode()
+        assert Failed.decode(await serve(Delivery("warren.rpc", "history.read", asked))).temporary
+        assert Removed.decode(await serve(Delivery("warren.rpc", "history.remove", asked))) == Removed(publications=1)
 
 
 async def test_what_was_stored_is_there_when_it_starts_again(history: Running) -> None:

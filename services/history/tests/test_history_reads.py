@@ -127,6 +127,7 @@ async def test_a_request_that_is_not_understood_fails_as_a_bad_request(service: 
     "body",
     [
         b'{"type":"history.read","v":99,"channel":"chat:room"}',
+        b'{"type":"history.invented_later","channel":"chat:room"}',
         b'{"type":"history.remove","channel":"chat:room"}',
     ],
 )

@@ -102,6 +102,16 @@ class StoreModel(RuleBasedStateMachine):
             pass
         self.runner.run(self.reference.trim(now=self.now, limit=limit))
 
+    @rule(channel=channels)
+    def remove(self, channel: str) -> None:
+        found = self.runner.run(self.store.remove(channel))
+        assert found == self.runner.run(self.reference.remove(channel))
+
+    @rule()
+    def renew_epochs(self) -> None:
+        found = self.runner.run(self.store.renew_epochs())
+        assert found == self.runner.run(self.reference.renew_epochs())
+
     @rule()
     def restart(self) -> None:
         counted = self.store.size()

@@ -13,25 +13,27 @@ from warren_history.domain.routes import NamespaceRoutes
 from warren_history.handlers.ingest import Ingest, IngestOptions
 from warren_history.handlers.patience import Patience
 from warren_history.handlers.reads import Reads
+from warren_history.handlers.removals import Removals
 from warren_history.handlers.sweep import Sweep
 from warren_history.metrics import Counts, store_readings
 from warren_history.ports import Store, StoreUnusableError
 from warren_history.settings import HistorySettings
 from warren_shared.contracts.namespaces import Namespaces
+from warren_shared.messaging.port import Delivery
 from warren_shared.runtime.errors import StartupError
 from warren_shared.runtime.service import Context
-from warren_shared.topology.catalogue import QueueName, history_partition
+from warren_shared.topology.catalogue import QueueName, RpcKey, history_partition
 
 
 @asynccontextmanager
 async def build(context: Context, settings: HistorySettings) -> AsyncIterator[None]:
     """Set history up, let it run for the block's time, and drain it."""
-    store = await _open_store(settings)
+    store = await open_store(settings)
     try:
         counts = Counts()
         ingest = _ingest(context, settings, store, counts)
         reads = _reads(context, settings, store, counts)
-        _register(context, settings, ingest, reads)
+        _register(context, settings, ingest, reads, Removals(store, counts=counts))
         context.ops.add_metrics(counts.readings)
         context.ops.add_metrics(lambda: store_readings(store))
         context.ops.add_readiness("store", lambda: store.healthy)
@@ -52,7 +54,8 @@ async def build(context: Context, settings: HistorySettings) -> AsyncIterator[No
         await store.close()
 
 
-async def _open_store(settings: HistorySettings) -> Store:
+async def open_store(settings: HistorySettings) -> Store:
+    """Open the store the settings name. Raises StartupError."""
     try:
         if settings.store_url:
             return await PostgresStore.open(settings.store_url.get_secret_value(), _postgres_options(settings))
@@ -101,13 +104,19 @@ def _reads(context: Context, settings: HistorySettings, store: Store, counts: Co
     return Reads(store, context.namespaces.current, limits=limits, clock=context.clock, counts=counts)
 
 
-def _register(context: Context, settings: HistorySettings, ingest: Ingest, reads: Reads) -> None:
+def _register(context: Context, settings: HistorySettings, ingest: Ingest, reads: Reads, removals: Removals) -> None:
     bus, namespaces = context.bus, context.namespaces
     routes = NamespaceRoutes(namespaces.current)
     for index in range(settings.partitions):
         queue = history_partition(index)
         bus.consume(queue, ingest.handler(queue), max_batch=settings.max_batch, prefetch=settings.prefetch)
-    bus.serve(QueueName.HISTORY_READS, reads.handle, concurrency=settings.read_concurrency)
+
+    async def answer(delivery: Delivery) -> bytes:
+        # By the key and not by what the request says it is: the key is what the broker lets few use.
+        wanted = removals if delivery.routing_key == RpcKey.HISTORY_REMOVE else reads
+        return await wanted.handle(delivery)
+
+    bus.serve(QueueName.HISTORY_READS, answer, concurrency=settings.read_concurrency)
     bind_again = bus.keep_bindings(routes.plan)
 
     def reload(current: Namespaces) -> None:

@@ -79,6 +79,21 @@ class Store(Protocol):
         remaining life renews it: every position given out lives for at least half a ``meta_ttl``.
         """
 
+    async def remove(self, channel: str) -> int:
+        """Remove the publications a stream holds at the time of the call and return how many there were.
+
+        Epoch, top and message ids stay, and the stream lives no longer for it: the next publication has
+        the next offset, and a redelivery of what was removed is still recognised. A channel without a
+        stream stays without. Goes from the oldest in slices, so that appends do not wait long; when it
+        fails or is cancelled, some of the oldest may be gone, and asking again is safe.
+        """
+
+    async def renew_epochs(self) -> int:
+        """Give every stream a new random epoch, all in one transaction, and return how many there are.
+
+        Publications and offsets stay, so no position that was given out before can be recovered from.
+        """
+
     async def trim(self, *, now: int, limit: int) -> Trimmed:
         """Remove at most ``limit`` each of publications and message ids that have expired, and of
         streams whose ``meta_ttl`` has passed. What has expired is never returned by ``read``,

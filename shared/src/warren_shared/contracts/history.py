@@ -1,4 +1,4 @@
-"""What gateways ask history over ``warren.rpc``."""
+"""What history is asked over ``warren.rpc``: reads by gateways, removals by operators."""
 
 from __future__ import annotations
 
@@ -45,3 +45,24 @@ class Page(Message):
     top: int
     """The stream's newest offset; 0 for an empty stream."""
     publications: tuple[StoredPublication, ...] = ()
+
+
+class RemoveRequest(Message):
+    """Remove what is stored of a channel. Sent to ``history.remove``.
+
+    The stream's epoch and top stay as they are: the next publication has the next offset, who is at the top
+    has missed nothing, and who is before it is not recovered. What is published meanwhile may stay.
+    """
+
+    type_name = "history.remove"
+
+    channel: str
+
+
+class Removed(Message):
+    """The answer to a removal: none of what was stored when it was asked for can be read any more."""
+
+    type_name = "history.removed"
+
+    publications: int
+    """How many there were."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from warren_shared.topology.catalogue import EventKey, ExchangeName, QueueName
+from warren_shared.topology.catalogue import EventKey, ExchangeName, QueueName, RpcKey
 
 _EVERY_KEY: Final = ".*"
 _NO_KEY: Final = "^$"
@@ -78,7 +78,7 @@ _GATEWAY: Final = _service(
     read=tuple(map(_name, (ExchangeName.DELIVER, ExchangeName.CONTROL))),
     topics=(
         TopicAccess(ExchangeName.PUBLISH, write=_EVERY_KEY),
-        TopicAccess(ExchangeName.RPC, write=r"^(auth|history)\.[a-z_]+$"),
+        TopicAccess(ExchangeName.RPC, write=_any_of(r"auth\.[a-z_]+", _name(RpcKey.HISTORY_READ))),
         TopicAccess(ExchangeName.EVENTS, write=_any_of(*map(_name, EventKey))),
         TopicAccess(ExchangeName.DEAD, write=_EVERY_KEY),
         TopicAccess(ExchangeName.DELIVER, read=_EVERY_KEY),
@@ -102,11 +102,16 @@ _PRESENCE: Final = _service(
 _HISTORY: Final = _service(
     "history",
     # It leads each namespace's publications on their live or durable way: binding PUBLISH to
-    # DELIVER or HISTORY reads the first and writes the second.
-    write=(_REPLIES, *map(_name, (ExchangeName.DELIVER, ExchangeName.HISTORY, ExchangeName.DEAD))),
+    # DELIVER or HISTORY reads the first and writes the second. Its command line asks for removals, which
+    # nobody else may.
+    write=(
+        _REPLIES,
+        *map(_name, (ExchangeName.DELIVER, ExchangeName.HISTORY, ExchangeName.RPC, ExchangeName.DEAD)),
+    ),
     read=(_name(ExchangeName.PUBLISH), _name(QueueName.HISTORY_READS), r"warren\.history\.[0-9]+"),
     topics=(
         TopicAccess(ExchangeName.PUBLISH, read=_EVERY_KEY),
+        TopicAccess(ExchangeName.RPC, write=_any_of(_name(RpcKey.HISTORY_REMOVE))),
         TopicAccess(ExchangeName.DELIVER, write=_EVERY_KEY),
         TopicAccess(ExchangeName.DEAD, write=_EVERY_KEY),
     ),

@@ -51,6 +51,7 @@ class RpcKey(StrEnum):
     AUTH_CONNECT = "auth.connect"
     AUTH_REFRESH = "auth.refresh"
     HISTORY_READ = "history.read"
+    HISTORY_REMOVE = "history.remove"
 
 
 class ControlKey(StrEnum):
@@ -133,7 +134,7 @@ def topology(partitions: int = DEFAULT_PARTITIONS) -> Topology:
             {"x-queue-type": "classic", "x-max-length": DEAD_LETTERS_KEPT},
         ),
         Queue(QueueName.AUTH, "auth", "Requests to auth.", _RPC),
-        Queue(QueueName.HISTORY_READS, "history", "Reads of streams.", _RPC),
+        Queue(QueueName.HISTORY_READS, "history", "Reads and removals of streams.", _RPC),
     ]
     bindings = [
         Binding(ExchangeName.DEAD, QueueName.DEAD, "#"),

@@ -20,6 +20,7 @@ from warren_history.adapters.postgres.clock import DATABASE_CLOCK, AgeClock
 from warren_history.adapters.postgres.connections import Connections, Server, Work
 from warren_history.adapters.postgres.failures import MISTAKES
 from warren_history.adapters.postgres.reading import open_streams, read
+from warren_history.adapters.postgres.removing import find_removal, remove_slice, renew_epochs
 from warren_history.adapters.postgres.trimming import measure, trim
 from warren_history.domain.publications import (
     Appended,
@@ -135,6 +136,21 @@ class PostgresStore:
                 return page
             await self._open_stream(plan, now)
         raise StoreUnavailableError("the stream could not be begun")
+
+    async def remove(self, channel: str) -> int:
+        """See the port."""
+        removal = await self._call(self._trimming, lambda connection: find_removal(connection, channel))
+        if removal is None:
+            return 0
+        removed = 0
+        while last := await self._call(self._trimming, lambda connection: remove_slice(connection, removal)):
+            self._grow(0, -last, 0)
+            removed += last
+        return removed
+
+    async def renew_epochs(self) -> int:
+        """See the port. Not to be called while other processes append."""
+        return await self._call(self._trimming, renew_epochs)
 
     async def trim(self, *, now: int, limit: int) -> Trimmed:
         """See the port. Does nothing while another process trims."""

@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 from warren_history.adapters.sqlite.appending import append
 from warren_history.adapters.sqlite.connection import Synchronous, open_reader, open_writer
 from warren_history.adapters.sqlite.reading import read
+from warren_history.adapters.sqlite.removing import SLICE, Removal, find_removal, remove_slice, renew_epochs
 from warren_history.adapters.sqlite.schema import migrate
 from warren_history.adapters.sqlite.streams import NewEpoch, open_streams
 from warren_history.adapters.sqlite.trimming import trim
@@ -142,6 +143,19 @@ class SqliteStore:
             await self._open_stream(plan, now)
         raise StoreUnavailableError("the stream could not be begun")
 
+    async def remove(self, channel: str) -> int:
+        """See the port."""
+        removal = await self._call(self._write_thread, partial(find_removal, self._writer, channel))
+        removed, last = 0, SLICE
+        while removal is not None and last == SLICE:
+            last = await self._call(self._write_thread, partial(self._remove, removal))
+            removed += last
+        return removed
+
+    async def renew_epochs(self) -> int:
+        """See the port."""
+        return await self._call(self._write_thread, partial(renew_epochs, self._writer, self._options.new_epoch))
+
     async def trim(self, *, now: int, limit: int) -> Trimmed:
         """See the port."""
         return await self._call(self._write_thread, partial(self._trim, now, limit))
@@ -219,6 +233,11 @@ class SqliteStore:
         self._rows.publications -= trimmed.publications
         self._rows.message_ids -= trimmed.message_ids
         return trimmed
+
+    def _remove(self, removal: Removal) -> int:
+        removed = remove_slice(self._writer, removal)
+        self._rows.publications -= removed
+        return removed
 
     def _begin_or_renew(self, wanted: Mapping[str, Retention], now: int) -> None:
         self._rows.streams += open_streams(self._writer, wanted, now, self._options.new_epoch)
