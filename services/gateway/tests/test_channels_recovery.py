@@ -200,6 +200,7 @@ async def test_who_comes_during_a_read_shares_it_if_it_covers_them() -> None:
 
 async def test_a_read_serves_those_who_come_shortly_after_it_too_but_not_forever() -> None:
     async with world(BusSideOptions(recovery_window_seconds=2)) as w:
+        await w.tick()
         await w.subscribe(Client("other"), "chat:a")
         await publish(w, 10)
         await w.subscribe(Client("c"), "chat:a", Position("E1", 5))

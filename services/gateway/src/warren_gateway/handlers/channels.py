@@ -168,7 +168,7 @@ class LocalChannels:
         for channel in self.binder.plan.retire(now):
             self._close(channel)
         self.binder.tidy()
-        self._windows = {window for window in self._windows if not window.expire_window(now)}
+        self._windows.difference_update([window for window in self._windows if window.expire_window(now)])
         for entry in self._checks.due(now):
             entry.check()
         self._give_up(now)
