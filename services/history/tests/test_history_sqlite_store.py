@@ -259,7 +259,7 @@ async def test_a_much_lowered_size_is_trimmed_a_bounded_part_at_a_time(store: Sq
 
 async def test_the_file_is_the_owners_alone(store: SqliteStore, path: Path) -> None:
     await append_texts(store, "a")
-    assert [_mode(file) for file in (str(path), f"{path}-wal", f"{path}-shm")] == [0o600] * 3
+    assert [_mode(file) for file in (str(path), f"{path}-wal", f"{path}-shm", f"{path}-mark")] == [0o600] * 4
     assert store.size().bytes > 0
 
 

@@ -20,8 +20,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
+import structlog
+
 from warren_history.adapters.sqlite.appending import append
 from warren_history.adapters.sqlite.connection import Synchronous, open_reader, open_writer
+from warren_history.adapters.sqlite.mark import Mark
 from warren_history.adapters.sqlite.reading import read
 from warren_history.adapters.sqlite.removing import SLICE, Removal, find_removal, remove_slice, renew_epochs
 from warren_history.adapters.sqlite.schema import migrate
@@ -50,6 +53,7 @@ _MISTAKES: Final = (
 """What will not pass: it is about what was to be stored, not about disk or locks."""
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 
 def _random_epoch() -> str:
@@ -82,6 +86,7 @@ class _Connections:
     writer: sqlite3.Connection
     readers: tuple[sqlite3.Connection, ...]
     rows: _Rows
+    mark: Mark
 
 
 @dataclass(slots=True, eq=False)
@@ -115,11 +120,14 @@ class SqliteStore:
 
     @classmethod
     async def open(cls, path: Path, options: SqliteOptions | None = None) -> SqliteStore:
-        """Open the store file, making or migrating it if need be. Raises StoreUnusableError."""
+        """Open the store file, making or migrating it if need be. Raises StoreUnusableError.
+
+        The streams of an older copy of the store get new epochs.
+        """
         options = options or SqliteOptions()
         try:
             return cls(path, options, await asyncio.to_thread(_open, path, options))
-        except (StoreUnusableError, sqlite3.Error) as error:
+        except (StoreUnusableError, sqlite3.Error, OSError) as error:
             raise StoreUnusableError(f"store {path}: {error}") from error
 
     async def append(self, batch: Sequence[NewPublication], *, now: int) -> Sequence[Appended]:
@@ -225,6 +233,7 @@ class SqliteStore:
         self._rows.streams += growth.streams
         self._rows.publications += growth.publications
         self._rows.message_ids += growth.message_ids
+        self._connections.mark.follow(self._writer)
         return results
 
     def _trim(self, now: int, limit: int) -> Trimmed:
@@ -254,6 +263,7 @@ class SqliteStore:
         self._read_threads.shutdown()
         for connection in (*self._connections.readers, self._writer):
             connection.close()
+        self._connections.mark.close()
 
 
 def _open(path: Path, options: SqliteOptions) -> _Connections:
@@ -261,13 +271,19 @@ def _open(path: Path, options: SqliteOptions) -> _Connections:
         writer = open_writer(path, options.synchronous)
         opened.callback(writer.close)
         migrate(writer)
+        mark = Mark(path)
+        opened.callback(mark.close)
+        if mark.shows_older_copy(writer):
+            streams = renew_epochs(writer, options.new_epoch)
+            _log.warning("store_is_older_copy", streams=streams)
+        mark.set(writer)
         rows = _Rows(*(_count(writer, table) for table in ("streams", "publications", "message_ids")))
         readers = []
         for _ in range(options.readers):
             readers.append(open_reader(path))
             opened.callback(readers[-1].close)
         opened.pop_all()
-    return _Connections(writer, tuple(readers), rows)
+    return _Connections(writer, tuple(readers), rows, mark)
 
 
 def _run_together(
