@@ -113,9 +113,9 @@ class JsClient:
         """See SdkClient."""
         await self._node.call(self.name, "disconnect")
 
-    async def subscribe(self, channel: str) -> None:
+    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
         """See SdkClient."""
-        await self._node.call(self.name, "subscribe", channel=channel)
+        await self._node.call(self.name, "subscribe", channel=channel, recover=recover)
 
     async def unsubscribe(self, channel: str) -> None:
         """See SdkClient."""

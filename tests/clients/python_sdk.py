@@ -39,13 +39,17 @@ class PythonClient:
         """See SdkClient."""
         await self._client.disconnect()
 
-    async def subscribe(self, channel: str) -> None:
+    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
         """See SdkClient."""
         subscription = self._client.get_subscription(channel)
         if subscription is None:
             events = _SubscriptionEvents(self.log, channel)
             subscription = self._client.new_subscription(
-                channel, events=events, min_resubscribe_delay=0.05, max_resubscribe_delay=1.0
+                channel,
+                events=events,
+                min_resubscribe_delay=0.05,
+                max_resubscribe_delay=1.0,
+                get_state=_no_position if recover else None,
             )
         await subscription.subscribe()
 
@@ -86,6 +90,10 @@ class PythonClient:
         await self._client.disconnect()
         # The SDK closes its sockets in tasks nobody waits for; they must not outlive the test's loop.
         await asyncio.gather(*self._client._background_tasks, return_exceptions=True)
+
+
+async def _no_position(_channel: str) -> types.StreamPosition:
+    return types.StreamPosition(offset=0, epoch="")
 
 
 async def _told(call: Awaitable[Any]) -> Any:

@@ -47,8 +47,10 @@ class SdkClient(Protocol):
     async def disconnect(self) -> None:
         """Disconnect; returns when the SDK says so."""
 
-    async def subscribe(self, channel: str) -> None:
-        """Begin to subscribe; the log tells the rest."""
+    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
+        """Begin to subscribe; the log tells the rest. With ``recover``, ask for what is there from the first time on,
+        as the SDK has it: JS by ``since: {}``, Python by a ``get_state`` that knows no position.
+        """
 
     async def unsubscribe(self, channel: str) -> None:
         """Unsubscribe."""

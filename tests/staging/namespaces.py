@@ -36,6 +36,20 @@ namespaces:
     history_ttl: 10m
     force_recovery: true
     allow_subscribe_for_client: true
+  - name: last
+    history_size: 1
+    history_ttl: 10m
+    force_recovery: true
+    force_recovery_mode: cache
+    allow_subscribe_for_client: true
+    allow_history_for_subscriber: true
+  - name: board
+    history_size: 10
+    history_ttl: 10m
+    force_recovery: true
+    force_recovery_mode: cache
+    auto_cache_recover: true
+    allow_subscribe_for_client: true
   - name: readonly
     allow_subscribe_for_client: true
   - name: closed

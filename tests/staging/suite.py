@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 import signal
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -197,6 +199,16 @@ class Suite:
         """
         for user in users or self.setting.logins.keys() - {"backend"}:
             await self.broker.manage("DELETE", f"connections/username/{self.login(user).user}")
+
+    async def command(self, name: str, *arguments: str) -> tuple[int | None, str]:
+        """Run a process's program with arguments, as an operator does, and return its exit code and what it wrote."""
+        program = self.processes[name].program
+        process = await asyncio.create_subprocess_exec(
+            *program.command, *arguments, env=dict(program.environment), stdout=PIPE, stderr=STDOUT
+        )
+        async with asyncio.timeout(START_SECONDS):
+            output, _ = await process.communicate()
+        return process.returncode, output.decode()
 
     def write_namespaces(self, text: str) -> None:
         """Replace the namespace file at once, as an editor or a mount does."""

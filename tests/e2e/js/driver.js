@@ -80,11 +80,15 @@ const commands = {
   token: ({ client, token }) => tokenRequests.get(client)(token),
   connect: ({ client }) => clients.get(client).connect(),
   disconnect: ({ client }) => clients.get(client).disconnect(),
-  subscribe: ({ client, channel }) => {
+  subscribe: ({ client, channel, recover }) => {
     const centrifuge = clients.get(client);
     let subscription = centrifuge.getSubscription(channel);
     if (!subscription) {
-      subscription = centrifuge.newSubscription(channel, { minResubscribeDelay: 50, maxResubscribeDelay: 1000 });
+      subscription = centrifuge.newSubscription(channel, {
+        minResubscribeDelay: 50,
+        maxResubscribeDelay: 1000,
+        ...(recover ? { since: {} } : {}),
+      });
       report(client, subscription, subscriptionEvents);
     }
     subscription.subscribe();
