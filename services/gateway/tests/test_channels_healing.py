@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.ports import Subscribed
 from warren_shared.contracts.codes import Errors, Unsubscribes
@@ -133,6 +135,22 @@ async def test_a_quiet_channel_is_compared_with_history_from_time_to_time() -> N
         await w.tick(1)
         assert client.data == ["lost at the end"]
         assert (w.counts.of("chat").gaps, w.counts.of("chat").healed) == (1, 1)
+
+
+@pytest.mark.parametrize(("epoch", "top"), [("E1", 2), ("E2", 2), ("E2", 3)])
+async def test_a_quiet_channel_of_which_history_has_an_older_copy_is_told_so(epoch: str, top: int) -> None:
+    async with world(BusSideOptions(position_check_interval=40)) as w:
+        client, away = Client("c"), Client("away")
+        await w.subscribe(client, "chat:a")
+        await w.publish("chat:a", 1, 2, 3)
+        w.history.restart("chat:a", epoch)
+        for number in range(top):
+            w.history.publish("chat:a", number)
+        for _ in range(2):
+            await w.tick(40)
+        assert (client.data, client.ended) == ([1, 2, 3], LOST)
+        await w.subscribe(away, "chat:a", Position("E1", 3))
+        assert away.reply == Subscribed(Position(epoch, top), was_recovering=True)
 
 
 async def test_a_busy_channel_needs_no_comparing() -> None:

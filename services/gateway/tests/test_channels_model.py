@@ -21,16 +21,15 @@ from warren_shared.messaging.port import Delivery
 from .bus_fakes import Lines
 from .bus_world import World, packed, settle, world
 
-CHANNEL: Final = "chat:a"
 LIMIT: Final = 6
 
 
 class Sdk:
     """A client that remembers where it is, as the SDKs do, and finds every mistake."""
 
-    def __init__(self, name: str, truth: dict[tuple[str, int], Any]) -> None:
+    def __init__(self, name: str, channel: str, truth: dict[tuple[str, int], Any]) -> None:
         self.client, self.framing, self.room = name, Lines(), 1_000_000
-        self._truth = truth
+        self._channel, self._truth = channel, truth
         self.state = "unsubscribed"
         self.position: Position | None = None
         self.skipped = 0
@@ -40,11 +39,11 @@ class Sdk:
         assert self.state == "subscribed", "nothing is written before the reply or after the end"
         for line in packed.split(b"\n"):
             push = orjson.loads(line)["push"]
-            assert push["channel"] == CHANNEL
+            assert push["channel"] == self._channel
             self._take(push["pub"])
 
     def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
-        assert (channel, reason.code) == (CHANNEL, 2500)
+        assert (channel, reason.code) == (self._channel, 2500)
         assert self.state == "subscribed"
         self.state = "unsubscribed"
 
@@ -58,15 +57,17 @@ class Sdk:
         assert reply.position is not None
         assert reply.was_recovering == (self.position is not None)
         if reply.recovered:
-            assert reply.position.offset == (self.position.offset if self.position else None)
             assert self.position is not None
-            assert reply.position.epoch == self.position.epoch
+            self._recovered(self.position, reply)
         else:
             assert not reply.publications
             self.skipped += self.position is not None
             self.position = reply.position
         for publication in reply.publications:
             self._take(orjson.loads(publication))
+
+    def _recovered(self, since: Position, reply: Subscribed) -> None:
+        assert reply.position == since
 
     def _take(self, publication: dict[str, Any]) -> None:
         assert self.position is not None
@@ -76,8 +77,29 @@ class Sdk:
         self.position = Position(epoch, offset + 1)
 
 
+class LatestSdk(Sdk):
+    """Where recovering gives just the latest publication."""
+
+    def _recovered(self, since: Position, reply: Subscribed) -> None:
+        assert reply.position is not None
+        if not reply.publications:
+            assert reply.position == since, "it has the latest"
+            return
+        (latest,) = reply.publications
+        offset = orjson.loads(latest)["offset"]
+        assert reply.position.offset == min(since.offset, offset - 1)
+        if reply.position.epoch == since.epoch:
+            # Who leaves out its epoch is given the latest even if it has it: it might be another stream's.
+            assert offset >= since.offset, "nobody is set back"
+        self.position = Position(reply.position.epoch, offset - 1)
+
+
 class ChannelMachine(RuleBasedStateMachine):
     """The broker loses, repeats and holds back; history is slow or away; clients come and go."""
+
+    channel = "chat:a"
+    size = 12
+    sdk: type[Sdk] = Sdk
 
     @initialize(bind_first=st.booleans())
     def begin(self, bind_first: bool) -> None:
@@ -88,9 +110,9 @@ class ChannelMachine(RuleBasedStateMachine):
         )
         self.world: World = self.run(lambda: self.stack.enter_async_context(world(options, connected=bind_first)))
         self.world.history.answers = False
-        self.world.history.size = 12
+        self.world.history.size = self.size
         self.truth: dict[tuple[str, int], Any] = {}
-        self.clients = [Sdk(f"c{number}", self.truth) for number in range(3)]
+        self.clients = [self.sdk(f"c{number}", self.channel, self.truth) for number in range(3)]
         self.count = self.epoch = 0
 
     def run(self, make: Callable[[], Any]) -> Any:
@@ -114,8 +136,8 @@ class ChannelMachine(RuleBasedStateMachine):
     def _published(self) -> Delivery:
         self.count += 1
         history = self.world.history
-        delivery = history.publish(CHANNEL, self.count)
-        self.truth[history.epoch(CHANNEL), history.tops[CHANNEL]] = self.count
+        delivery = history.publish(self.channel, self.count)
+        self.truth[history.epoch(self.channel), history.tops[self.channel]] = self.count
         return delivery
 
     def _take(self, count: int) -> None:
@@ -146,7 +168,7 @@ class ChannelMachine(RuleBasedStateMachine):
     @rule()
     def lose_the_stream(self) -> None:
         self.epoch += 1
-        self.world.history.restart(CHANNEL, f"E{self.epoch + 1}")
+        self.world.history.restart(self.channel, f"E{self.epoch + 1}")
 
     # Clients
 
@@ -162,8 +184,8 @@ class ChannelMachine(RuleBasedStateMachine):
         since = client.position
         if since is not None and guess:
             # SDKs leave out an epoch they do not know; it must still be the right stream then.
-            since = Position("", since.offset) if since.epoch == self.world.history.epoch(CHANNEL) else since
-        request = Subscribe(CHANNEL, recoverable=True, positioned=True, recover_from=since)
+            since = Position("", since.offset) if since.epoch == self.world.history.epoch(self.channel) else since
+        request = Subscribe(self.channel, recoverable=True, positioned=True, recover_from=since)
 
         def between() -> None:
             self._take(arriving)
@@ -176,7 +198,7 @@ class ChannelMachine(RuleBasedStateMachine):
     def unsubscribe(self, who: int) -> None:
         client = self.clients[who]
         client.state = "unsubscribed"
-        self.run(lambda: self.world.channels.unsubscribe(CHANNEL, client))
+        self.run(lambda: self.world.channels.unsubscribe(self.channel, client))
 
     # History
 
@@ -222,18 +244,18 @@ class ChannelMachine(RuleBasedStateMachine):
     @invariant()
     def who_is_subscribed_is_counted(self) -> None:
         subscribed = sum(client.state == "subscribed" for client in self.clients)
-        assert self.world.channels.num_subscribers(CHANNEL) == subscribed
+        assert self.world.channels.num_subscribers(self.channel) == subscribed
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
         try:
             self._come_to_rest()
-            top = self.world.history.tops.get(CHANNEL, 0)
+            top = self.world.history.tops.get(self.channel, 0)
             for client in self.clients:
                 assert client.state != "subscribing", "everybody is answered"
                 if client.state == "subscribed":
-                    assert client.position == Position(self.world.history.epoch(CHANNEL), top)
+                    assert client.position == Position(self.world.history.epoch(self.channel), top)
         finally:
             self.loop.run_until_complete(self.stack.aclose())
             self.loop.close()
@@ -250,5 +272,15 @@ class ChannelMachine(RuleBasedStateMachine):
             self.wait(50.0)
 
 
+class LatestMachine(ChannelMachine):
+    """The same where history keeps one publication, and that is all who recovers is given."""
+
+    channel = "last:a"
+    size = 1
+    sdk = LatestSdk
+
+
 TestChannelMachine = ChannelMachine.TestCase
 TestChannelMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+TestLatestMachine = LatestMachine.TestCase
+TestLatestMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
