@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from warren_dev.open_files import raise_limit
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 _FINDINGS: Final = 12
+_STOPPED: Final = 130
 _AROUND: Final = 8
 """Entries of a diary that are shown before and after a finding."""
 _ASIDE_SECONDS: Final = 400.0
@@ -54,11 +56,17 @@ def _run(seed: int, options: argparse.Namespace, folder: Path) -> int:
         print(f"[{time.monotonic() - began:5.0f} s] {line}", flush=True)
 
     async def bounded() -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has it ignore one
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         async with asyncio.timeout(seconds + _ASIDE_SECONDS):
             return await run(seed, seconds, options.storm, folder, node_modules, say, cluster=options.cluster)
 
     try:
         outcome = asyncio.run(bounded())
+    except asyncio.CancelledError:
+        raise SystemExit(_STOPPED) from None
     except (AssertionError, TimeoutError, ExceptionGroup) as error:
         traceback.print_exception(error)
         print(f"seed {seed}: no judgement: {error!r}; logs of all processes: {folder}", flush=True)

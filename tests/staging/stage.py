@@ -69,7 +69,13 @@ class Stage:
     async def holding(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> AsyncIterator[T]:
         """Hold a context manager open on the stage while the block runs in this loop."""
         manager = self.hold(make)
-        value = await asyncio.to_thread(manager.__enter__)
+        entering = asyncio.create_task(asyncio.to_thread(manager.__enter__))
+        try:
+            value = await asyncio.shield(entering)
+        except asyncio.CancelledError:  # half way in nobody can turn back
+            await entering
+            await asyncio.to_thread(manager.__exit__, None, None, None)
+            raise
         try:
             yield value
         finally:
