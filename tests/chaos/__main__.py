@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -73,7 +74,10 @@ def _run(seed: int, options: argparse.Namespace, folder: Path) -> int:
         return 2
     _explain(outcome, folder)
     print(outcome, flush=True)
-    return 1 if outcome.findings else 0
+    if outcome.findings:
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 def _explain(outcome: Outcome, folder: Path) -> None:
