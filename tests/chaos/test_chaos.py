@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sys
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from warren_dev.rabbitmq_package import find_scripts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker, pytest.mark.timeout(300)]
 SEED_VARIABLE = "WARREN_CHAOS_SEED"
+SEED = "333"
+"""The same each time: whether a change may go in must not be a matter of chance. ``make chaos`` draws new ones."""
 MINUTES, STORM = "0.8", "200"
 LONGEST = 240.0
 
@@ -21,7 +22,7 @@ LONGEST = 240.0
 async def test_whatever_breaks_confirmed_publications_arrive_once_and_in_order_or_subscribers_are_told() -> None:
     if find_scripts() is None:
         pytest.skip("there is no RabbitMQ installed to run a node of that may be killed")
-    seed = os.environ.get(SEED_VARIABLE) or str(secrets.randbelow(1_000_000))
+    seed = os.environ.get(SEED_VARIABLE, SEED)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "chaos", "--seed", seed, "--minutes", MINUTES, "--storm", STORM,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
