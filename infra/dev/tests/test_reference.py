@@ -28,7 +28,9 @@ TOPICS = {exchange.name for exchange in topology().exchanges if exchange.type is
 
 
 def access_of(service: str) -> Access:
-    return next(access for access in ACCESS if access.user == f"warren-{service}")
+    # Operators use history's command line, and with it history's user.
+    user = f"warren-{'history' if service == 'operators' else service}"
+    return next(access for access in ACCESS if access.user == user)
 
 
 def topic_access(access: Access, exchange: str) -> TopicAccess:
