@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Final
 from warren_dev.errors import SetupError
 
 LOOPBACK: Final = "127.0.0.1"
+_NOT_EPHEMERAL: Final = range(20_000, 32_768)
+"""Below what Linux gives to outgoing connections (ip_local_port_range)."""
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,13 @@ def check_free(wanted: Iterable[WantedPort]) -> None:
 
 
 def any_free() -> int:
-    """Return a port that is free now."""
+    """Return a port that is free now; if it can be, one that no outgoing connection takes before it is listened on."""
+    for port in random.sample(_NOT_EPHEMERAL, _TRIES):
+        if is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def _any_free_but(spoken_for: Collection[int]) -> int:
