@@ -7,7 +7,19 @@ import os
 import platform
 import sys
 
-from benchmarks.rows import connections, drivers, fanout, hop, latency, memory, store, throughput
+from benchmarks.rows import (
+    connections,
+    drivers,
+    fanout,
+    hop,
+    latency,
+    memory,
+    patterns,
+    store,
+    storm,
+    streams,
+    throughput,
+)
 from benchmarks.suite import running_suite
 from benchmarks.table import Result, render
 
@@ -15,7 +27,10 @@ ROWS = {
     "hop": hop,
     "memory": memory,
     "fanout": fanout,
+    "streams": streams,
     "connections": connections,
+    "patterns": patterns,
+    "storm": storm,
     "latency": latency,
     "throughput": throughput,
     "drivers": drivers,

@@ -52,6 +52,7 @@ class Generator:
         self.epoll = select.epoll()
         self.latencies: list[float] | None = None
         self.publications = self.received_bytes = 0
+        self.mark = MARK
 
     def open(self, url: str, count: int, *, upgrade: bool = True, at_once: int = 200) -> None:
         """Open connections, and upgrade them to WebSocket unless the server is the bare one."""
@@ -71,6 +72,21 @@ class Generator:
             else:
                 for client in opened:
                     client.head = False
+
+    def stream(self, url: str, count: int, commands: str, *, replies: int, at_once: int = 200) -> None:
+        """Open streams over HTTP, each with these commands, and wait for so many replies from each."""
+        parts = urlsplit(url)
+        address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        request = (
+            f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(commands)}\r\n\r\n{commands}"
+        ).encode()
+        while count > 0:
+            opened = [self._connect(address) for _ in range(min(at_once, count))]
+            count -= len(opened)
+            for client in opened:
+                client.head, client.acks = False, -replies
+                client.sock.send(request)
+            self.pump(partial(_answered, opened))
 
     def _connect(self, address: tuple[str, int]) -> Client:
         sock = socket.create_connection(address, timeout=30)
@@ -101,10 +117,30 @@ class Generator:
         """Wait until so many publications in all have arrived since the last ``reset``."""
         self.pump(lambda: self.publications >= publications)
 
-    def reset(self, *, latencies: bool = False) -> None:
-        """Count from zero."""
+    def reset(self, *, latencies: bool = False, mark: str = MARK.decode()) -> None:
+        """Count from zero what ``mark`` stands in: publications pushed, or whatever a payload begins with."""
+        self.mark = mark.encode()
         self.publications = 0
         self.latencies = [] if latencies else None
+
+    def close(self) -> None:
+        """Cut all connections, without a word."""
+        for client in self.clients.values():
+            self.epoll.unregister(client.sock.fileno())
+            client.sock.close()
+        self.clients.clear()
+
+    def ask(self, command: str, reply: int) -> str:
+        """Send a frame of commands from the first client and return one of the replies, by its id."""
+        client = next(iter(self.clients.values()))
+        client.sock.send(text_frame(command.encode()))
+        client.sock.setblocking(True)
+        seen, begin = b"", b'{"id":%d,' % reply
+        while b"}" not in seen.partition(begin)[2]:
+            seen += client.sock.recv(CHUNK)
+        client.sock.setblocking(False)
+        lines = (begin + seen.partition(begin)[2]).decode("latin-1").splitlines()
+        return lines[0]
 
     def pump(self, done: Callable[[], bool], *, deadline: float = DEADLINE) -> None:
         """Read until ``done()``."""
@@ -129,12 +165,12 @@ class Generator:
                 client.head, client.tail = False, b""
             return
         data = client.tail + data
-        found = data.count(MARK)
+        found = data.count(self.mark)
         self.publications += found
         client.publications += found
         if client.acks < 0:
             client.acks += data.count(b'{"id":')
-        client.tail = data[-(len(MARK) - 1) :]
+        client.tail = data[-(len(self.mark) - 1) :]
         if self.latencies is not None and found:
             self._time(data)
 
@@ -168,10 +204,16 @@ def handle(generator: Generator, order: dict[str, Any]) -> dict[str, Any]:
     match order.pop("do"):
         case "open":
             generator.open(**order)
+        case "stream":
+            generator.stream(**order)
         case "command":
             generator.command(**order)
         case "reset":
             generator.reset(**order)
+        case "close":
+            generator.close()
+        case "ask":
+            answer = {"reply": generator.ask(**order)}
         case "expect":
             generator.expect(**order)
         case "latencies":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +98,10 @@ def _print_trouble(program: str, line: str) -> None:
 
 
 @asynccontextmanager
-async def running_suite(environment: Mapping[str, str] | None = None) -> AsyncIterator[Suite]:
-    """Run broker and services in a temporary folder while the block runs."""
+async def running_suite(
+    environment: Mapping[str, str] | None = None, *, more: Sequence[str] = ()
+) -> AsyncIterator[Suite]:
+    """Run broker, services and ``more`` processes, such as history-2, in a temporary folder while the block runs."""
     cores = Cores.of_machine()
     with TemporaryDirectory(prefix="warren-bench-") as folder:
         broker = prepare_broker(Path(folder) / "rabbitmq", print)
@@ -112,7 +114,7 @@ async def running_suite(environment: Mapping[str, str] | None = None) -> AsyncIt
                 _pin(supervisor.pid(name), cores.load)
             url = broker.administrator.secret()
             await apply_topology(url, namespaces=parse_namespaces(NAMESPACES.read_text("utf-8")))
-            ops = {name: any_free() for name in ("auth", "presence", "history", "gateway")}
+            ops = {name: any_free() for name in ("auth", "presence", "history", "gateway", *more)}
             port = any_free()
             common = {
                 **os.environ,
@@ -135,10 +137,11 @@ async def running_suite(environment: Mapping[str, str] | None = None) -> AsyncIt
 
 
 def _service(name: str, ops_port: int, common: Mapping[str, str]) -> Program:
+    kind = name.partition("-")[0]
     return Program(
         name=name,
-        command=(sys.executable, "-m", f"warren_{name}"),
-        environment={**common, f"WARREN_{name.upper()}_OPS_PORT": str(ops_port)},
+        command=(sys.executable, "-m", f"warren_{kind}"),
+        environment={**common, f"WARREN_{kind.upper()}_OPS_PORT": str(ops_port)},
         ready=http_ok(f"http://127.0.0.1:{ops_port}/readyz"),
     )
 

@@ -58,6 +58,9 @@ class _Link:
             self.break_off()
             return
         self._writers.append(writer)
+        if self.writer.transport.is_closing():  # broken off while connecting to the target
+            self.break_off()
+            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump(self.reader, writer, flow))
             group.create_task(self._pump(reader, self.writer, flow))
@@ -90,6 +93,7 @@ class Proxy:
     def __init__(self, target_host: str, target_port: int) -> None:
         self._target = (target_host, target_port)
         self._links: set[_Link] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._flow = _Flow()
         self._flow.open.set()
         self._swallows = False
@@ -108,10 +112,9 @@ class Proxy:
         try:
             yield proxy
         finally:
-            proxy.flow()
-            proxy.cut()
             server.close()
             await server.wait_closed()
+            await proxy._end()
 
     def cut(self) -> None:
         """Break every connection at once, as a crash of the other side would."""
@@ -150,17 +153,28 @@ class Proxy:
         """Take new connections to another target."""
         self._target = (host, port)
 
+    async def _end(self) -> None:
+        """Break every connection and wait until nothing is left of them: no socket may outlive the test's loop."""
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.accepting:
             writer.transport.abort()
             return
         link = _Link(reader, writer, swallows=self._swallows)
         self._links.add(link)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
         try:
             await (link.swallow() if link.swallows else link.forward(self._target, self._flow))
         finally:
             self._links.remove(link)
-            if link.swallows:
+            self._serving.discard(serving)
+            if link.swallows or serving.cancelling():
                 link.break_off()
 
 

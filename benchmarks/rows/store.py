@@ -41,6 +41,9 @@ ROUNDS: Final = 8
 WARMING: Final = 2
 """Rounds that do not count: caches fill, and after a checkpoint each page is logged whole once."""
 DRAINED: Final = 10_000
+BOTH: Final = ("history", "history-2")
+SHARED_ROUNDS: Final = 2
+MARK_APPENDS: Final = 500
 KEEP: Final = Retention(size=100, ttl=10**12, meta_ttl=10**12)
 SMALL: Final = Filling(channels=1_000, publications=10_000)
 
@@ -137,6 +140,50 @@ def _slower(what: str, few: Sequence[float], many: Sequence[float], *, budget: b
     return Result(what, "<= 2x a small store", f"{ratio:.2f}x", ratio <= 2, detail)
 
 
+async def mark_cost(folder: Path) -> Result:
+    """Compare appends with the mark beside the store file, and without, in turns."""
+    stores = [await SqliteStore.open(folder / f"{name}.sqlite3") for name in ("marked", "bare")]
+    stores[1]._connections.mark.close()  # noqa: SLF001 - what nobody may do but who measures it
+    times: list[list[float]] = [[], []]
+    try:
+        for number in range(MARK_APPENDS):
+            batch = [NewPublication("chat:mark", Content(b"x" * 200), KEEP, f"{number}-{item}") for item in range(8)]
+            for store, seconds in zip(stores, times, strict=True):
+                began = time.perf_counter()
+                await store.append(batch, now=number)
+                seconds.append(time.perf_counter() - began)
+    finally:
+        for store in stores:
+            await store.close()
+    marked, bare = (statistics.median(each) for each in times)
+    return Result(
+        "SQLite: append of 8 with the mark that shows an older copy",
+        "<= 1.1x without",
+        f"{marked / bare:.2f}x",
+        marked <= 1.1 * bare,
+        f"median {marked * 1e3:.2f} ms against {bare * 1e3:.2f}",
+    )
+
+
+async def shared_drain(server: PrivatePostgres) -> Result:
+    """Compare one history process with two on one database."""
+    environment = {"WARREN_HISTORY_STORE_URL": server.url()}
+    async with running_suite(environment, more=BOTH[1:]) as suite:
+        rates = []
+        for processes in (BOTH[:1], BOTH) * SHARED_ROUNDS:
+            for name in set(BOTH) - set(processes):
+                await suite.supervisor.stop(name)
+            rates.append(await history_drain(suite, DRAINED, processes))
+    one, two = (statistics.median(rates[each::2]) for each in (0, 1))
+    return Result(
+        "durable publications per second through two history processes, PostgreSQL",
+        "grows where cores allow",
+        f"{two / one:.2f}x one process",
+        None,
+        f"{two:.0f}/s against {one:.0f}/s; both, and the broker, on {len(suite.cores.load)} of {os.cpu_count()} cores",
+    )
+
+
 async def rows(suite: Suite) -> list[Result]:
     """Measure growth with the size, then both stores behind a history process."""
     publications = int(os.environ.get(SIZE_VARIABLE, "200000"))
@@ -145,6 +192,9 @@ async def rows(suite: Suite) -> list[Result]:
         sqlite = await history_drain(suite, DRAINED)
         async with running_suite({"WARREN_HISTORY_STORE_URL": server.url()}) as other:
             postgres = await history_drain(other, DRAINED)
+        shared = await shared_drain(server)
+    with TemporaryDirectory(prefix="warren-bench-mark-") as folder:
+        mark = await mark_cost(Path(folder))
     ratio = postgres / sqlite
     results.append(
         Result(
@@ -155,4 +205,4 @@ async def rows(suite: Suite) -> list[Result]:
             f"{postgres:.0f}/s, SQLite {sqlite:.0f}/s",
         )
     )
-    return results
+    return [*results, shared, mark]

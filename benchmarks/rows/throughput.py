@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import aio_pika
 from pamqp.common import FieldValue
@@ -74,17 +75,18 @@ async def warren_rate(suite: Suite, namespace: str, count: int) -> float:
         return count / (time.perf_counter() - began)
 
 
-async def history_drain(suite: Suite, count: int) -> float:
-    """Return publications per second of one history process that works off a backlog."""
+async def history_drain(suite: Suite, count: int, processes: Sequence[str] = ("history",)) -> float:
+    """Return publications per second of history processes that work off a backlog together."""
     async with Publisher.connected(suite.amqp_url) as publisher:
-        await suite.supervisor.stop("history")
+        for name in processes:
+            await suite.supervisor.stop(name)
         for start in range(0, count, WINDOW):
             await publisher.burst(f"chat.drain{start // WINDOW % CHANNELS}", b'{"x":"%s"}' % (b"x" * 190), WINDOW)
-        await suite.supervisor.start("history")
+        await suite.supervisor.start(*processes)
         began = 0.0
         async with asyncio.timeout(120):
             while True:
-                done = await _appended(suite)
+                done = await _appended(suite, processes)
                 if done and not began:
                     began, first = time.perf_counter(), done
                 if done >= count:
@@ -93,9 +95,9 @@ async def history_drain(suite: Suite, count: int) -> float:
         return (count - first) / (time.perf_counter() - began)
 
 
-async def _appended(suite: Suite) -> float:
+async def _appended(suite: Suite, processes: Sequence[str]) -> float:
     try:
-        return await suite.metric("history", "warren_history_appended_total")
+        return sum([await suite.metric(name, "warren_history_appended_total") for name in processes])
     except OSError:
         return 0.0
 

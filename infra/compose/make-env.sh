@@ -9,6 +9,7 @@ cat <<ENV
 # AMQP_PORT and MANAGEMENT_PORT are RabbitMQ's; move them if one is taken:
 PORT=8000
 CONSOLE_PORT=8080
+API_PORT=8070
 MANAGEMENT_PORT=15672
 AMQP_PORT=5672
 
@@ -24,9 +25,13 @@ PYTHON_IMAGE=python:3.13-slim
 # Signs connection tokens; your backend needs it to make them.
 WARREN_AUTH_TOKEN_HMAC_SECRET=$(random)
 
+# What backends show the HTTP API; several, separated by commas, while one replaces another.
+WARREN_API_KEYS=$(random)
+
 # Passwords of the broker's users.
 WARREN_ADMIN_PASSWORD=$(random)
 WARREN_GATEWAY_PASSWORD=$(random)
+WARREN_API_PASSWORD=$(random)
 WARREN_AUTH_PASSWORD=$(random)
 WARREN_PRESENCE_PASSWORD=$(random)
 WARREN_HISTORY_PASSWORD=$(random)

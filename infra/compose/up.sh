@@ -9,6 +9,7 @@ setting() { # NAME DEFAULT: as docker compose reads it, the environment first
 }
 port=$(setting PORT 8000)
 console_port=$(setting CONSOLE_PORT 8080)
+api_port=$(setting API_PORT 8070)
 amqp_port=$(setting AMQP_PORT 5672)
 management_port=$(setting MANAGEMENT_PORT 15672)
 case ,$(setting COMPOSE_PROFILES ""), in
@@ -28,6 +29,7 @@ need() { # PORT VARIABLE
 if [ -z "$(docker compose ps --quiet)" ]; then # else it is our own containers that hold the ports
   need "$port" PORT
   [ -z "$console_url" ] || need "$console_port" CONSOLE_PORT
+  need "$api_port" API_PORT
   need "$amqp_port" AMQP_PORT
   need "$management_port" MANAGEMENT_PORT
 fi
@@ -41,6 +43,7 @@ cat <<BLOCK
   Console      ${console_url:-not started: its profile is not in COMPOSE_PROFILES}
   WebSocket    ws://localhost:$port/connection/websocket
   Token        make compose-token USER=alice        (CHANNELS=chat:a,chat:b TTL=1h)
+  HTTP API     http://127.0.0.1:$api_port/api        (X-API-Key: WARREN_API_KEYS of .env)
   Backends     publish to warren.publish at amqp://backend:PASSWORD@127.0.0.1:$amqp_port/warren, BACKEND_PASSWORD of .env
   RabbitMQ     http://127.0.0.1:$management_port  user warren-admin, WARREN_ADMIN_PASSWORD of .env
   Stop         make compose-down

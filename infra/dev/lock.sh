@@ -9,7 +9,7 @@ compile() { # OUTPUT INPUT... [OPTION...]
   shift
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --custom-compile-command "make lock" \
-    --no-emit-package warren-shared --no-emit-package warren-auth --no-emit-package warren-console \
+    --no-emit-package warren-shared --no-emit-package warren-api --no-emit-package warren-auth --no-emit-package warren-console \
     --no-emit-package warren-gateway --no-emit-package warren-history --no-emit-package warren-presence \
     --no-emit-package warren-provision --no-emit-package warren-dev \
     --output-file "$output" "$@"
@@ -19,7 +19,7 @@ compile requirements/dev.txt requirements/dev.in "$@"
 compile requirements/run.txt requirements/run.in --constraint requirements/dev.txt
 compile requirements/node.txt requirements/node.in "$@"
 compile requirements/build.txt requirements/build.in --constraint requirements/dev.txt
-for service in auth console gateway history presence; do
+for service in api auth console gateway history presence; do
   printf './shared\n./services/%s\n' "$service" >"requirements/.service.in"
   compile "services/$service/requirements.txt" requirements/.service.in --constraint requirements/dev.txt
 done

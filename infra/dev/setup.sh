@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 what=$1
 venv=.venv
-packages="shared services/auth services/console services/gateway services/history services/presence infra/provision infra/dev"
+packages="shared services/api services/auth services/console services/gateway services/history services/presence infra/provision infra/dev"
 
 say() { echo "setup: $*" >&2; } # not to standard output: that may be a token's, in T=$(make token)
 fail() { echo "setup: $*" >&2; exit 1; }

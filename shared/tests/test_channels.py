@@ -10,6 +10,8 @@ from warren_shared.contracts.channels import (
     ChannelNameError,
     channel_of,
     check_channel,
+    check_pattern,
+    is_pattern,
     is_private,
     namespace_of,
     namespace_pattern,
@@ -130,3 +132,46 @@ def test_the_users_of_a_limited_channel_stand_behind_the_hash() -> None:
     assert users_of("dialog#42,43") == frozenset({"42", "43"})
     assert users_of("inbox:#42") == frozenset({"42"})
     assert users_of("chat:room") is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["chat:*", "chat:#", "chat:a.*.b", "chat:a.#", "chat:#.b", "*", "a.*", "chat:*.*.#"]
+)
+def test_a_pattern_has_a_word_that_is_a_wildcard(pattern: str) -> None:
+    assert is_pattern(pattern)
+    check_pattern(pattern)
+
+
+@pytest.mark.parametrize("channel", ["chat:a", "chat:a*", "chat:#42", "chat:a#42.b", "**", "chat:a.*b", ""])
+def test_a_wildcard_within_a_word_makes_no_pattern(channel: str) -> None:
+    assert not is_pattern(channel)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("chat:#.#", "more than one"),
+        ("chat:#.a.#", "more than one"),
+        ("$chat:*", "private"),
+        ("chat:$.*", "private"),
+        ("chat:$x.*", "private"),
+        ("chat:*.a#42", "limited to users"),
+        ("*:a", "namespace"),
+        ("#:a", "namespace"),
+        ("chat:*\n", "ASCII"),
+        ("chat:*" + "x" * 255, "longer"),
+    ],
+)
+def test_an_illegal_pattern_is_refused_with_its_reason(pattern: str, reason: str) -> None:
+    with pytest.raises(ChannelNameError, match=reason):
+        check_pattern(pattern)
+
+
+@given(st.text(st.sampled_from("*#.:$ab"), min_size=1, max_size=14))
+def test_any_text_is_either_a_legal_pattern_or_refused_with_a_reason(text: str) -> None:
+    try:
+        check_pattern(text)
+    except ChannelNameError as error:
+        assert str(error)
+    else:
+        assert routing_key_of(text).split(".").count("#") <= 1

@@ -95,3 +95,39 @@ def test_what_a_merged_mapping_brings_may_be_overridden() -> None:
         "  - {<<: *b, name: third, presence: true}\n"
     )
     assert [namespaces.by_name[name].presence for name in namespaces] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("expression", "channel", "may"),
+    [
+        ("", "rooms:anything", True),
+        ("^[a-z]+$", "rooms:abc", True),
+        ("^[a-z]+$", "rooms:a1", False),
+        ("^[a-z]+$", "$rooms:abc", True),
+        ("b", "rooms:abc", True),
+        ("^a:b$", "rooms:a:b", True),
+        ("^$", "rooms:", True),
+        ("(x+x+)+y", "rooms:" + "x" * 240, False),
+    ],
+)
+def test_a_channels_name_must_match_its_namespaces_expression(expression: str, channel: str, may: bool) -> None:
+    namespaces = parse_namespaces(f"namespaces: [{{name: rooms, channel_regex: '{expression}'}}]")
+    options = namespaces.of_channel(channel)
+    assert options is not None
+    assert options.names(channel) is may
+
+
+def test_a_channel_without_a_namespace_must_match_as_a_whole() -> None:
+    options = parse_namespaces("{without_namespace: {channel_regex: ^news$}, namespaces: []}").by_name[""]
+    assert (options.names("news"), options.names("newspaper")) == (True, False)
+
+
+@pytest.mark.parametrize("expression", ["(", "(?=a)", r"(a)\\1", "a{1000}{1000}", "x" * 1025])
+def test_an_expression_that_cannot_be_used_is_refused_by_name(expression: str) -> None:
+    with pytest.raises(NamespaceFileError, match=r"^namespaces\[rooms\]\.channel_regex: is "):
+        parse_namespaces(f'namespaces: [{{name: rooms, channel_regex: "{expression}"}}]')
+
+
+def test_the_namespaces_with_a_channel_for_each_user_are_known() -> None:
+    text = "namespaces: [{name: inbox, personal_channel: true}, {name: chat}, {name: tasks, personal_channel: true}]"
+    assert parse_namespaces(text).personal == ("inbox", "tasks")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-SERVICES = ("gateway", "auth", "presence", "history", "console")
+SERVICES = ("gateway", "api", "auth", "presence", "history", "console")
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys

@@ -23,7 +23,15 @@ def relative(file: Path) -> str:
 
 
 def test_there_are_sources_of_every_distribution() -> None:
-    assert {folder.name for folder in DISTRIBUTIONS} >= {"shared", "gateway", "auth", "presence", "history", "console"}
+    assert {folder.name for folder in DISTRIBUTIONS} >= {
+        "shared",
+        "gateway",
+        "api",
+        "auth",
+        "presence",
+        "history",
+        "console",
+    }
     assert all(any(file.is_relative_to(folder) for file in SOURCES) for folder in DISTRIBUTIONS)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.evidence import Diary, Finding
+from chaos.layout import Layout, StoreKind
 from chaos.run import Outcome, run
 from warren_dev.open_files import raise_limit
 
@@ -47,11 +48,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=3.0, help="how long to break things (default: 3)")
     parser.add_argument("--storm", type=int, default=2_000, help="clients in a storm of reconnects (default: 2000)")
     parser.add_argument("--cluster", action="store_true", help="a broker of three nodes, of which one dies at a time")
+    stores = "what history keeps its store in (default: sqlite); on postgres there are two history processes"
+    parser.add_argument("--store", type=StoreKind, choices=list(StoreKind), default=StoreKind.SQLITE, help=stores)
     return parser.parse_args()
 
 
 def _run(seed: int, options: argparse.Namespace, folder: Path) -> int:
     began, seconds, node_modules = time.monotonic(), options.minutes * 60, _REPOSITORY / "node_modules"
+    layout = Layout(cluster=options.cluster, store=options.store)
 
     def say(line: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {line}", flush=True)
@@ -62,7 +66,7 @@ def _run(seed: int, options: argparse.Namespace, folder: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has it ignore one
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         async with asyncio.timeout(seconds + _ASIDE_SECONDS):
-            return await run(seed, seconds, options.storm, folder, node_modules, say, cluster=options.cluster)
+            return await run(seed, seconds, options.storm, folder, node_modules, say, layout)
 
     try:
         outcome = asyncio.run(bounded())
@@ -94,7 +98,7 @@ def _explain(outcome: Outcome, folder: Path) -> None:
                 _show(diary, finding)
     if outcome.findings:
         print(f"\n{len(outcome.findings)} findings; logs of all processes: {folder}")
-        print(f"again: make chaos SEED={outcome.seed} MINUTES={outcome.seconds / 60:.3g}")
+        print(f"again: make chaos SEED={outcome.seed} MINUTES={outcome.seconds / 60:.3g}{outcome.layout.options}")
 
 
 def _show(diary: Diary, finding: Finding) -> None:

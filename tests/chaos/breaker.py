@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy import Proxy
-from staging.small_disk import SmallDisk
+from staging.database import Database
 from staging.suite import Suite
 
-from chaos.plan import BROKER, LEADER, NODE, REST, TOGETHER, Fault, FaultKind
+from chaos.layout import BROKER
+from chaos.plan import DATABASE, LEADER, NODE, REST, TOGETHER, Fault, FaultKind
+from chaos.stores import Keeping
 from warren_dev.program import SupervisorError
 
 _DELAY_SECONDS: Final = 0.2
 _BYTES_PER_SECOND: Final = 30_000
-_LONGEST_SECONDS: Final = 120.0
+_LONGEST_SECONDS: Final = 240.0
 """In which a fault must be mended, however slow the machine."""
 
 
@@ -45,8 +47,7 @@ class Breaker:
     """Has many clients reconnect over a link."""
     resolve: Callable[[str], Awaitable[str]]
     """Returns which process a target of the plan is, before that dies."""
-    disk: SmallDisk | None
-    """Where history's store is, if it can be filled."""
+    store: Keeping
     done: list[Done] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """What was not done, and why."""
@@ -80,7 +81,7 @@ class Breaker:
         """Return why something cannot be broken, empty if it can."""
         if late:
             return "what came before took too long"
-        if fault.kind is FaultKind.FULL_DISK and self.disk is None:
+        if fault.kind is FaultKind.FULL_DISK and self.store.disk is None:
             return "only root can mount a disk to be filled"
         if fault.kind is FaultKind.MEMORY and not self.suite.broker.controllable:
             return "there is no rabbitmqctl"
@@ -88,6 +89,8 @@ class Breaker:
 
     async def _break(self, fault: Fault) -> None:
         match fault.kind:
+            case FaultKind.KILL | FaultKind.RESTART if fault.target == DATABASE and self.store.database is not None:
+                await self._break_database(self.store.database, fault)
             case FaultKind.KILL | FaultKind.RESTART:
                 process = await self.resolve(fault.target)
                 await (self.suite.kill9 if fault.kind is FaultKind.KILL else self.suite.stop)(process)
@@ -100,14 +103,20 @@ class Breaker:
             case FaultKind.MEMORY:
                 async with self.suite.broker.memory_alarm():
                     await asyncio.sleep(fault.duration)
-            case FaultKind.FULL_DISK if self.disk is not None:
-                with self.disk.full():
+            case FaultKind.FULL_DISK if self.store.disk is not None:
+                with self.store.disk.full():
                     await asyncio.sleep(fault.duration)
             case FaultKind.STORM:
                 await self.storm(fault.target)
             case _:
                 with _broken_link(self.links[fault.target], fault.kind):
                     await asyncio.sleep(fault.duration)
+
+    async def _break_database(self, database: Database, fault: Fault) -> None:
+        await (database.crash if fault.kind is FaultKind.KILL else database.stop)()
+        await asyncio.sleep(fault.duration)
+        await database.start()
+        await self.suite.wait_ready(*(name for name in self.store.environments if self.suite.is_running(name)))
 
     async def _start(self, name: str) -> None:
         """Have a process run and serve, if need be only after the broker, which may be broken as well, does again."""

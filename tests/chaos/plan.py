@@ -1,9 +1,10 @@
 """What will be broken when: drawn from a seed, so that the same seed breaks the same things again.
 
 The rule that keeps a plan within the promise (the crash of any one process): each fault takes what it
-breaks for itself, and two faults run at the same time only if they take different things. Broker and history
-are one thing, since between them they keep what was confirmed. No more than two things are broken at a time,
-and what was broken has a rest before it is broken again. Links belong to what they lead to.
+breaks for itself, and two faults run at the same time only if they take different things. Broker, history and
+its database are one thing, since between them they keep what was confirmed; a second history process is
+not of it. No more than two things are broken at a time, and what was broken has a rest before it is broken again.
+Links belong to what they lead to.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-BROKER: Final = "rabbitmq"
-GATEWAYS: Final = ("gateway-1", "gateway-2")
-HISTORY: Final = "history"
+from chaos.layout import BROKER, GATEWAYS, HISTORY, SPARE, Layout
+
 NODE: Final = "a node of the broker"
 LEADER: Final = "the node that leads a history queue"
 DISK: Final = f"the disk of {HISTORY}"
-PROCESSES: Final = (BROKER, HISTORY, *GATEWAYS, "presence", "auth")
-TO_BROKER: Final = tuple(f"{service} to broker" for service in (HISTORY, *GATEWAYS))
-LINKS: Final = (*TO_BROKER, *(f"clients to {gateway}" for gateway in GATEWAYS))
+DATABASE: Final = "postgres"
+SERVICES: Final = (HISTORY, *GATEWAYS, "presence", "auth")
 TOGETHER: Final = 2
 """So many things may be broken at a time."""
 REST: Final = 3.0
@@ -33,7 +32,7 @@ _PAUSES: Final = (0.5, 5.0)
 """Between the beginnings of two faults."""
 _MISFITS: Final = 50
 """After so many that would not be over in time there is no room for more."""
-_RETURNING: Final = {**dict.fromkeys((BROKER, NODE, LEADER), 8.0), **dict.fromkeys(PROCESSES[1:], 2.0)}
+_RETURNING: Final = {**dict.fromkeys((BROKER, NODE, LEADER), 8.0), **dict.fromkeys((*SERVICES, SPARE, DATABASE), 2.0)}
 """About how long a process takes until it serves again."""
 
 
@@ -74,6 +73,8 @@ _OF_BROKER: Final = [
 ]  # fmt: skip
 _OF_CLUSTER: Final = [(FaultKind.KILL, LEADER), (FaultKind.KILL, NODE), (FaultKind.RESTART, NODE)]
 """A paused node is no crash of one: RabbitMQ's metadata waits for it, everywhere."""
+_OF_DATABASE: Final = [*[(FaultKind.KILL, DATABASE)] * 3, *[(FaultKind.RESTART, DATABASE)] * 2]
+_OF_FILE: Final = [(FaultKind.FULL_DISK, DISK)] * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,20 @@ def taken_by(target: str) -> str:
     for gateway in GATEWAYS:
         if gateway in target:
             return gateway
-    return _KEEPERS if target in (BROKER, NODE, LEADER) or HISTORY in target else target
+    if SPARE in target:
+        return SPARE
+    return _KEEPERS if target in (BROKER, NODE, LEADER, DATABASE) or HISTORY in target else target
 
 
-def draw(seed: int, seconds: float, *, cluster: bool = False) -> list[Fault]:
-    """Return the faults of so many seconds, in order. ``cluster``: the broker has several nodes."""
+def links(layout: Layout) -> tuple[str, ...]:
+    """Return the links that are broken."""
+    return (*layout.to_broker, *layout.of_clients, *layout.to_database)
+
+
+def draw(seed: int, seconds: float, layout: Layout) -> list[Fault]:
+    """Return the faults of so many seconds, in order."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    deck = _cards(chance, cluster=cluster)
+    deck = _cards(chance, layout)
     faults: list[Fault] = []
     moment, misfits = _FIRST, 0
     while moment < seconds and misfits < _MISFITS:
@@ -138,14 +146,14 @@ def _free(faults: Sequence[Fault], target: str) -> float:
     return max(rested, ends[TOGETHER - 1] if len(ends) >= TOGETHER else 0.0)
 
 
-def _cards(chance: random.Random, *, cluster: bool) -> Iterator[tuple[FaultKind, str]]:
+def _cards(chance: random.Random, layout: Layout) -> Iterator[tuple[FaultKind, str]]:
     """Return what can be broken and how, each once before any comes again; the death of what keeps, more often."""
-    processes = [each for each in PROCESSES if each != BROKER]
+    processes = (*SERVICES, *layout.histories[1:])
     deck = [(kind, target) for kind in _OF_PROCESSES for target in processes]
-    deck += [(kind, target) for kind in _OF_LINKS for target in LINKS]
-    deck += [(FaultKind.STORM, target) for target in LINKS if target.startswith("clients")]
-    deck += [*[(FaultKind.KILL, HISTORY)] * 2, *[(FaultKind.FULL_DISK, DISK)] * 2]
-    deck += _OF_CLUSTER * 3 if cluster else _OF_BROKER
+    deck += [(kind, target) for kind in _OF_LINKS for target in links(layout)]
+    deck += [(FaultKind.STORM, target) for target in layout.of_clients]
+    deck += [*[(FaultKind.KILL, HISTORY)] * 2, *(_OF_DATABASE if layout.to_database else _OF_FILE)]
+    deck += _OF_CLUSTER * 3 if layout.cluster else _OF_BROKER
     while True:
         chance.shuffle(deck)
         yield from deck

@@ -21,6 +21,7 @@ from chaos.breaker import Breaker, Done, disturbances, upheavals
 from chaos.checker import check
 from chaos.evidence import Diary, Evidence, Finding, History, Received, Subscribed
 from chaos.followers import GONE
+from chaos.layout import Layout
 from chaos.plan import draw
 from chaos.town import WINDOWS, Town, standing
 
@@ -44,6 +45,7 @@ class Outcome:
 
     seed: int
     seconds: float
+    layout: Layout
     done: Sequence[Done]
     left_out: Sequence[str]
     evidence: Evidence
@@ -60,16 +62,16 @@ class Outcome:
         recovered = sum(entry.recovered for entry in back)
         verdict = ", ".join(f"{n} {kind}" for kind, n in Counter(str(f.kind) for f in self.findings).items()) or "kept"
         return (
-            f"seed {self.seed}: {self.seconds:.0f} s, {len(self.done)} faults ({named}), {len(durable)} published, "
-            f"{confirmed} confirmed, {received} received, {recovered} recovered, {len(back) - recovered} told that "
-            f"they are not: {verdict}"
+            f"seed {self.seed}{self.layout.options}: {self.seconds:.0f} s, {len(self.done)} faults ({named}), "
+            f"{len(durable)} published, {confirmed} confirmed, {received} received, {recovered} recovered, "
+            f"{len(back) - recovered} told that they are not: {verdict}"
         )
 
 
 async def run(
-    seed: int, seconds: float, storm_size: int, folder: Path, node_modules: Path, say: Say, *, cluster: bool = False
+    seed: int, seconds: float, storm_size: int, folder: Path, node_modules: Path, say: Say, layout: Layout
 ) -> Outcome:
-    """Run a seed, on a broker of one node or of three.
+    """Run a seed on a layout.
 
     Raises AssertionError, TimeoutError or an ExceptionGroup if it does not come to a judgement.
     """
@@ -77,22 +79,25 @@ async def run(
     loop = asyncio.get_running_loop()
     with Stage.open() as stage:
         async with (
-            standing(stage, folder, chance, storm_size, cluster=cluster) as town,
+            standing(stage, folder, chance, storm_size, layout) as town,
             _clients(town, node_modules) as clients,
         ):
-            plan = draw(seed, seconds, cluster=cluster)
+            plan = draw(seed, seconds, layout)
             say("\n".join([f"seed {seed}: the plan", *map(str, plan)]))
-            breaker = Breaker(town.suite, town.links, say, town.storm, town.resolve, town.disk)
+            breaker = Breaker(town.suite, town.links, say, town.storm, town.resolve, town.keeping)
             began = loop.time()
             town.publish(clients)
             await breaker.carry_out(plan, seconds)
             await asyncio.sleep(max(0.0, began + seconds - loop.time()))
             took = loop.time() - began
             histories = await _quiet(town, say)
-            disturbed = {gateway: disturbances(breaker.done, gateway, _LIVE_HEALING) for gateway in GATEWAYS}
+            late = town.lateness.disturbances(_LIVE_HEALING)
+            disturbed = {each: [*disturbances(breaker.done, each, _LIVE_HEALING), *late] for each in GATEWAYS}
+            if late:
+                say(f"this process itself was late by {town.lateness.seconds:.1f} s in all")
             diaries = town.diaries(disturbed)
     evidence = Evidence(WINDOWS, town.book.publications, diaries, histories, upheavals(breaker.done))
-    return Outcome(seed, took, breaker.done, breaker.left_out, evidence, check(evidence))
+    return Outcome(seed, took, layout, breaker.done, breaker.left_out, evidence, check(evidence))
 
 
 @asynccontextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chaos.breaker import Done, disturbances, upheavals
-from chaos.plan import BROKER, DISK, HISTORY, LEADER, NODE, Fault, FaultKind
+from chaos.lateness import Lateness
+from chaos.layout import BROKER, HISTORY
+from chaos.plan import DATABASE, DISK, LEADER, NODE, Fault, FaultKind
 
 
 def done(kind: FaultKind, target: str) -> Done:
@@ -20,7 +22,13 @@ def test_only_a_death_of_the_broker_may_change_the_order_of_what_waits(kind: Fau
 
 @pytest.mark.parametrize(
     ("kind", "target"),
-    [(FaultKind.PAUSE, BROKER), (FaultKind.MEMORY, BROKER), (FaultKind.KILL, HISTORY), (FaultKind.FULL_DISK, DISK)],
+    [
+        (FaultKind.PAUSE, BROKER),
+        (FaultKind.MEMORY, BROKER),
+        (FaultKind.KILL, HISTORY),
+        (FaultKind.FULL_DISK, DISK),
+        (FaultKind.KILL, DATABASE),
+    ],
 )
 def test_nothing_else_may(kind: FaultKind, target: str) -> None:
     assert upheavals([done(kind, target)]) == []
@@ -37,6 +45,7 @@ def test_nothing_else_may(kind: FaultKind, target: str) -> None:
         ("gateway-2", False),
         (HISTORY, False),
         ("history to broker", False),
+        (DATABASE, False),
         ("presence", False),
         ("auth", False),
     ],
@@ -45,3 +54,13 @@ def test_live_publications_may_be_missed_only_where_something_on_their_way_is_br
     target: str, disturbs: bool
 ) -> None:
     assert disturbances([done(FaultKind.CUT, target)], "gateway-1", 5.0) == ([(10.0, 17.0)] if disturbs else [])
+
+
+def test_live_publications_may_be_missed_while_the_judge_itself_is_late() -> None:
+    lateness = Lateness()
+
+    for before, now in ((0.0, 0.25), (0.25, 2.25), (2.25, 2.5)):
+        lateness.note(before, now)
+
+    assert lateness.disturbances(5.0) == [(0.25, 7.25)]
+    assert lateness.seconds == 2.0

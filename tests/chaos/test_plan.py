@@ -8,20 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.plan import BROKER, DISK, LASTS, LEADER, LINKS, NODE, PROCESSES, REST, TOGETHER, FaultKind, draw, taken_by
+from chaos.layout import BROKER, SPARE, Layout, StoreKind
+from chaos.plan import DATABASE, DISK, LASTS, LEADER, NODE, REST, SERVICES, TOGETHER, FaultKind, draw, links, taken_by
 
 seeds = st.integers(0, 2**32)
+ON_FILE, ON_DATABASE = Layout(), Layout(store=StoreKind.POSTGRES)
+layouts = st.builds(Layout, cluster=st.booleans(), store=st.sampled_from(StoreKind))
 
 
 def test_the_same_seed_breaks_the_same_things() -> None:
-    assert draw(7, 180) == draw(7, 180)
-    assert draw(7, 180) != draw(8, 180)
+    assert draw(7, 180, ON_FILE) == draw(7, 180, ON_FILE)
+    assert draw(7, 180, ON_FILE) != draw(8, 180, ON_FILE)
 
 
 @settings(deadline=None)
-@given(seeds)
-def test_no_more_is_broken_at_a_time_than_the_rule_allows(seed: int) -> None:
-    plan = draw(seed, 180)
+@given(seeds, layouts)
+def test_no_more_is_broken_at_a_time_than_the_rule_allows(seed: int, layout: Layout) -> None:
+    plan = draw(seed, 180, layout)
 
     for one, other in combinations(plan, 2):
         if one.takes == other.takes:
@@ -31,9 +34,9 @@ def test_no_more_is_broken_at_a_time_than_the_rule_allows(seed: int) -> None:
 
 
 @settings(deadline=None)
-@given(seeds)
-def test_everything_is_in_bounds_and_over_in_time(seed: int) -> None:
-    plan = draw(seed, 90)
+@given(seeds, layouts)
+def test_everything_is_in_bounds_and_over_in_time(seed: int, layout: Layout) -> None:
+    plan = draw(seed, 90, layout)
 
     assert plan == sorted(plan, key=lambda fault: fault.moment)
     for fault in plan:
@@ -43,16 +46,24 @@ def test_everything_is_in_bounds_and_over_in_time(seed: int) -> None:
 
 
 def test_a_long_plan_breaks_everything_in_every_way() -> None:
-    plan = draw(1, 1200)
+    plan = draw(1, 1200, ON_FILE)
 
     assert {fault.kind for fault in plan} == set(FaultKind)
-    assert {fault.target for fault in plan} == {*PROCESSES, *LINKS, DISK}
+    assert {fault.target for fault in plan} == {BROKER, *SERVICES, *links(ON_FILE), DISK}
+
+
+def test_a_database_its_links_and_a_second_history_process_are_broken_too() -> None:
+    plan = draw(1, 1200, ON_DATABASE)
+
+    assert {fault.target for fault in plan} == {BROKER, *SERVICES, SPARE, *links(ON_DATABASE), DATABASE}
+    assert {fault.kind for fault in plan if fault.target == DATABASE} == {FaultKind.KILL, FaultKind.RESTART}
+    assert {"history to postgres", "history-2 to postgres", "history-2 to broker"} <= set(links(ON_DATABASE))
 
 
 def test_a_cluster_loses_one_node_at_a_time() -> None:
-    plan = draw(1, 1200, cluster=True)
+    plan = draw(1, 1200, Layout(cluster=True))
 
-    assert {fault.target for fault in plan} == {NODE, LEADER, *PROCESSES[1:], *LINKS, DISK}
+    assert {fault.target for fault in plan} == {NODE, LEADER, *SERVICES, *links(ON_FILE), DISK}
     assert taken_by(NODE) == taken_by(LEADER) == taken_by(BROKER)
 
 
@@ -62,6 +73,11 @@ def test_a_cluster_loses_one_node_at_a_time() -> None:
         ("rabbitmq", "history", False),
         ("rabbitmq", "history to broker", False),
         ("rabbitmq", DISK, False),
+        ("rabbitmq", DATABASE, False),
+        ("history", "history to postgres", False),
+        ("history", "history-2", True),
+        ("history-2", "history-2 to postgres", False),
+        ("history-2 to broker", DATABASE, True),
         ("gateway-1", "clients to gateway-1", False),
         ("gateway-1", "gateway-2", True),
         ("history", "gateway-1 to broker", True),

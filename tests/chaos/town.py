@@ -21,14 +21,16 @@ from proxy import Proxy, through
 from staging.broker import RunBroker, private_broker, until_registered
 from staging.cluster import Cluster, private_cluster, running_cluster
 from staging.programs import GATEWAYS, websocket_url
-from staging.small_disk import SmallDisk, mounted
 from staging.stage import Stage
 from staging.suite import Suite, running_broker, running_suite
 
 from chaos.evidence import Diary, Entry, Subscribed
 from chaos.followers import RawFollower, diary, follow_deafly
+from chaos.lateness import Lateness
+from chaos.layout import Layout
 from chaos.load import BackendLoad, Book, publish_as_client
-from chaos.plan import LEADER, NODE, TO_BROKER
+from chaos.plan import LEADER, NODE
+from chaos.stores import Keeping, keeping
 from warren_dev.ports import LOOPBACK
 from warren_dev.supervisor import Supervisor
 from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, history_partition
@@ -68,9 +70,7 @@ namespaces:
 """
 BACKENDS: Final = "backends to broker"
 """A link that is never broken, but leads to a node that lives."""
-_TO_BROKER: Final = (*TO_BROKER, BACKENDS)
 _EXTRA: Final = {"OTEL_TRACES_SAMPLER": "always_off", "WARREN_GATEWAY_RECOVERY_MAX_PUBLICATION_LIMIT": "20000"}
-_DISK_MEBIBYTES: Final = 128
 _SLOW_SECONDS: Final = 0.08
 _STORM_AT_ONCE: Final = 100
 _STORM_SECONDS: Final = 40.0
@@ -101,12 +101,14 @@ class Town:
     group: asyncio.TaskGroup
     chance: random.Random
     storm_size: int
-    disk: SmallDisk | None = None
+    layout: Layout
+    keeping: Keeping
     cluster: Cluster | None = None
     book: Book = field(default_factory=Book)
     followers: list[Follower] = field(default_factory=list)
     visitors: list[Diary] = field(default_factory=list)
     """What the clients of storms saw."""
+    lateness: Lateness = field(default_factory=Lateness)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     publishers: list[asyncio.Task[None]] = field(default_factory=list)
     _slow: list[RawFollower] = field(default_factory=list)
@@ -118,6 +120,7 @@ class Town:
 
     async def gather(self, node: Node, ends: AsyncExitStack) -> None:
         """Have everybody subscribed to everything."""
+        self._spawn(self.lateness.watch())
         for gateway in GATEWAYS:
             python = PythonClient(self.url(gateway), token=self.suite.token(f"python-{gateway}"))
             ends.push_async_callback(python.close)
@@ -186,9 +189,8 @@ class Town:
         leader = await self.cluster.leader(vhost, queue)
         node = leader if target == LEADER else self.chance.choice(sorted(self.cluster.ports))
         others = [name for name in self.cluster.ports if name != node]
-        for link in TO_BROKER:
+        for link in (*self.layout.to_broker, BACKENDS):
             self.links[link].lead_to(LOOPBACK, self.cluster.ports[self.chance.choice(others)])
-        self.links[BACKENDS].lead_to(LOOPBACK, self.cluster.ports[self.chance.choice(others)])
         return node
 
     def diaries(self, disturbed: Mapping[str, Sequence[tuple[float, float]]]) -> list[Diary]:
@@ -239,21 +241,23 @@ class Town:
 
 @asynccontextmanager
 async def standing(
-    stage: Stage, folder: Path, chance: random.Random, storm_size: int, *, cluster: bool
+    stage: Stage, folder: Path, chance: random.Random, storm_size: int, layout: Layout
 ) -> AsyncIterator[Town]:
-    """Have a broker, of one node or of three, and a suite run behind links that can be broken."""
+    """Have a broker, a store and a suite run behind links that can be broken."""
     async with AsyncExitStack() as ends:
-        nodes, broker, supervisor = await _broker(stage, folder, ends, cluster=cluster)
+        nodes, broker, supervisor = await _broker(stage, folder, ends, cluster=layout.cluster)
         target = broker.administrator
-        links = {each: await ends.enter_async_context(Proxy.to(target.host, target.port)) for each in _TO_BROKER}
-        ports = {name.partition(" ")[0]: links[name].port for name in TO_BROKER}
-        disk = await ends.enter_async_context(mounted(folder / "disk", mebibytes=_DISK_MEBIBYTES))
-        extra = {**_EXTRA, "WARREN_HISTORY_STORE_PATH": str(folder / "disk" / "history.sqlite3")}
+        to_broker = (*layout.to_broker, BACKENDS)
+        links = {each: await ends.enter_async_context(Proxy.to(target.host, target.port)) for each in to_broker}
+        ports = {name.partition(" ")[0]: links[name].port for name in layout.to_broker}
+        store = await ends.enter_async_context(keeping(stage, folder, layout))
+        links |= store.links
         suite = await ends.enter_async_context(
             stage.holding(
                 lambda: running_suite(
                     stage, broker, supervisor, folder / "suite",
-                    extra=extra, namespaces=NAMESPACES, broker_ports=ports,
+                    extra=_EXTRA, own=store.environments, more=layout.histories[1:],
+                    namespaces=NAMESPACES, broker_ports=ports,
                 )
             )
         )  # fmt: skip
@@ -263,7 +267,7 @@ async def standing(
             port = urlsplit(url).port or 0
             links[f"clients to {gateway}"] = await ends.enter_async_context(Proxy.to(LOOPBACK, port))
         async with asyncio.TaskGroup() as group:
-            town = Town(suite, links, group, chance, storm_size, disk, nodes)
+            town = Town(suite, links, group, chance, storm_size, layout, store, nodes)
             try:
                 yield town
             finally:

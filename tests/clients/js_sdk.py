@@ -6,18 +6,16 @@ import asyncio
 import itertools
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clients.events import Event, EventLog
-from clients.sdk import HistoryPage, Member, SdkError
+from clients.sdk import GetToken, HistoryPage, Member, SdkError
 
 _DRIVER = Path(__file__).parent.parent / "e2e" / "js" / "driver.js"
 _CALL_SECONDS = 20.0
 _LONGEST_LINE = 16 * 1024 * 1024
-
-GetToken = Callable[[], Awaitable[str]]
 
 
 class Node:
@@ -52,11 +50,24 @@ class Node:
         await self._listening
         await asyncio.gather(*self._token_tasks)
 
-    async def open(self, url: str, *, token: str = "", get_token: GetToken | None = None) -> JsClient:
-        """Make a client, not yet connected."""
+    async def open(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        get_token: GetToken | None = None,
+        encoding: str = "json",
+        transport: str = "websocket",
+        emulation: str = "",
+    ) -> JsClient:
+        """Make a client, not yet connected. ``encoding`` is "json" or "protobuf"; ``emulation`` is where a
+        client that has HTTP alone sends its commands.
+        """
         client = JsClient(self, f"js-{next(self._ids)}", get_token)
         self._clients[client.name] = client
-        await self.call(client.name, "open", url=url, token=token, asks=get_token is not None)
+        asks = get_token is not None
+        where = {"transport": transport, "url": url, "emulation": emulation, "encoding": encoding}
+        await self.call(client.name, "open", token=token, asks=asks, **where)
         return client
 
     async def call(self, client: str, do: str, **arguments: Any) -> Any:
@@ -79,7 +90,7 @@ class Node:
                 continue
             client = self._clients[message["client"]]
             if message["event"] == "token_wanted":
-                self._token_tasks.add(asyncio.create_task(client.bring_token()))
+                self._token_tasks.add(asyncio.create_task(client.bring_token(message["channel"])))
             client.log.add(Event(message["event"], message["channel"], message["fields"]))
 
     @staticmethod
@@ -98,12 +109,12 @@ class JsClient:
     def __init__(self, node: Node, name: str, get_token: GetToken | None) -> None:
         self.log = EventLog()
         self.name = name
-        self._node, self._get_token = node, get_token
+        self._node = node
+        self._get_token: dict[str | None, GetToken] = {} if get_token is None else {None: get_token}
 
-    async def bring_token(self) -> None:
-        """Answer the SDK's question for a token."""
-        if self._get_token is not None:
-            await self._node.call(self.name, "token", token=await self._get_token())
+    async def bring_token(self, channel: str | None) -> None:
+        """Answer the SDK's question for a token of the connection, or for one of a channel."""
+        await self._node.call(self.name, "token", channel=channel, token=await self._get_token[channel]())
 
     async def connect(self) -> None:
         """See SdkClient."""
@@ -113,9 +124,21 @@ class JsClient:
         """See SdkClient."""
         await self._node.call(self.name, "disconnect")
 
-    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
+    async def subscribe(
+        self,
+        channel: str,
+        *,
+        recover: bool = False,
+        get_token: GetToken | None = None,
+        delta: bool = False,
+        tags_filter: Mapping[str, Any] | None = None,
+    ) -> None:
         """See SdkClient."""
-        await self._node.call(self.name, "subscribe", channel=channel, recover=recover)
+        if get_token is not None:
+            self._get_token[channel] = get_token
+        asks = channel in self._get_token
+        wants = {"recover": recover, "asks": asks, "delta": delta, "filter": tags_filter}
+        await self._node.call(self.name, "subscribe", channel=channel, **wants)
 
     async def unsubscribe(self, channel: str) -> None:
         """See SdkClient."""
@@ -141,6 +164,10 @@ class JsClient:
         """See SdkClient."""
         page = await self._node.call(self.name, "history", channel=channel, limit=limit, since=since, reverse=reverse)
         return HistoryPage(page["epoch"], page["offset"], tuple((each[0], each[1]) for each in page["publications"]))
+
+    async def send(self, data: Any) -> None:
+        """Send a message that nothing answers; the Python SDK has no call for it."""
+        await self._node.call(self.name, "send", data=data)
 
     async def rpc(self, method: str, data: Any) -> Any:
         """See SdkClient."""

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import centrifuge  # type: ignore[import-untyped]  # the SDK carries no type marker
 from centrifuge import contexts, handlers, types
 
 from clients.events import Event, EventLog
-from clients.sdk import HistoryPage, Member, SdkError
-
-GetToken = Callable[[], Awaitable[str]]
+from clients.sdk import GetToken, HistoryPage, Member, SdkError
 
 
 class PythonClient:
     """Implements clients.sdk.SdkClient."""
 
-    def __init__(self, url: str, *, token: str = "", get_token: GetToken | None = None) -> None:
+    def __init__(self, url: str, *, token: str = "", get_token: GetToken | None = None, protobuf: bool = False) -> None:
         self.log = EventLog()
+        self._payloads = _Bytes() if protobuf else _Documents()
         self._client = centrifuge.Client(
             url,
-            events=_ClientEvents(self.log),
+            events=_ClientEvents(self.log, self._payloads),
             token=token,
             get_token=get_token,
             timeout=8.0,
             min_reconnect_delay=0.05,
             max_reconnect_delay=1.0,
             proxy=None,
+            use_protobuf=protobuf,
         )
 
     async def connect(self) -> None:
@@ -39,17 +40,28 @@ class PythonClient:
         """See SdkClient."""
         await self._client.disconnect()
 
-    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
+    async def subscribe(
+        self,
+        channel: str,
+        *,
+        recover: bool = False,
+        get_token: GetToken | None = None,
+        delta: bool = False,
+        tags_filter: Mapping[str, Any] | None = None,
+    ) -> None:
         """See SdkClient."""
         subscription = self._client.get_subscription(channel)
         if subscription is None:
-            events = _SubscriptionEvents(self.log, channel)
+            events = _SubscriptionEvents(self.log, channel, self._payloads)
             subscription = self._client.new_subscription(
                 channel,
                 events=events,
                 min_resubscribe_delay=0.05,
                 max_resubscribe_delay=1.0,
                 get_state=_no_position if recover else None,
+                delta=centrifuge.DeltaType.FOSSIL if delta else None,
+                tags_filter=None if tags_filter is None else centrifuge.FilterNode(dict(tags_filter)),
+                get_token=None if get_token is None else lambda _channel: get_token(),
             )
         await subscription.subscribe()
 
@@ -61,12 +73,12 @@ class PythonClient:
 
     async def publish(self, channel: str, data: Any) -> None:
         """See SdkClient."""
-        await _told(self._client.publish(channel, data))
+        await _told(self._client.publish(channel, self._payloads.pack(data)))
 
     async def presence(self, channel: str) -> Mapping[str, Member]:
         """See SdkClient."""
         result = await _told(self._client.presence(channel))
-        return {client: _member(info) for client, info in result.clients.items()}
+        return {client: self._member(info) for client, info in result.clients.items()}
 
     async def presence_stats(self, channel: str) -> tuple[int, int]:
         """See SdkClient."""
@@ -78,18 +90,28 @@ class PythonClient:
     ) -> HistoryPage:
         """See SdkClient."""
         position = types.StreamPosition(*since) if since else None
+        unpack = self._payloads.unpack
         page = await _told(self._client.history(channel, limit=limit, since=position, reverse=reverse))
-        return HistoryPage(page.epoch, page.offset, tuple((each.offset, each.data) for each in page.publications))
+        return HistoryPage(
+            page.epoch, page.offset, tuple((each.offset, unpack(each.data)) for each in page.publications)
+        )
 
     async def rpc(self, method: str, data: Any) -> Any:
         """See SdkClient."""
-        return (await _told(self._client.rpc(method, data))).data
+        return self._payloads.unpack((await _told(self._client.rpc(method, self._payloads.pack(data)))).data)
+
+    def _member(self, info: types.ClientInfo) -> Member:
+        conn_info = self._payloads.unpack(info.conn_info) if info.conn_info else None
+        return Member(info.client, info.user, conn_info)
 
     async def close(self) -> None:
         """End it for good."""
         await self._client.disconnect()
-        # The SDK closes its sockets in tasks nobody waits for; they must not outlive the test's loop.
-        await asyncio.gather(*self._client._background_tasks, return_exceptions=True)
+        # The SDK closes its sockets in tasks nobody waits for, some of which make another one; none of them may
+        # outlive the test's loop.
+        while tasks := set(self._client._background_tasks):
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # a task leaves the set in the loop's next round
 
 
 async def _no_position(_channel: str) -> types.StreamPosition:
@@ -103,17 +125,37 @@ async def _told(call: Awaitable[Any]) -> Any:
         raise SdkError(error.code, error.message) from error
 
 
-def _member(info: types.ClientInfo) -> Member:
-    return Member(info.client, info.user, info.conn_info)
+class _Documents:
+    """Payloads as the SDK takes and gives them in JSON."""
+
+    def pack(self, data: Any) -> Any:
+        return data
+
+    def unpack(self, data: Any) -> Any:
+        return data
 
 
-def _publication(channel: str, publication: types.Publication) -> Event:
+class _Bytes(_Documents):
+    """In Protobuf, where it takes and gives bytes; the tests speak of JSON."""
+
+    def pack(self, data: Any) -> Any:
+        return json.dumps(data).encode()
+
+    def unpack(self, data: Any) -> Any:
+        assert isinstance(data, bytes)
+        try:
+            return json.loads(data)
+        except ValueError:
+            return {"bytes": list(data)}
+
+
+def _publication(channel: str, publication: types.Publication, payloads: _Documents) -> Event:
     info = publication.info
     return Event(
         "publication",
         channel,
         {
-            "data": publication.data,
+            "data": payloads.unpack(publication.data),
             "offset": publication.offset or None,
             "tags": publication.tags,
             "user": info.user if info else None,
@@ -137,8 +179,8 @@ def _subscribed(ctx: contexts.SubscribedContext | contexts.ServerSubscribedConte
 
 
 class _SubscriptionEvents(handlers.SubscriptionEventHandler):  # type: ignore[misc]  # untyped
-    def __init__(self, log: EventLog, channel: str) -> None:
-        self._log, self._channel = log, channel
+    def __init__(self, log: EventLog, channel: str, payloads: _Documents) -> None:
+        self._log, self._channel, self._payloads = log, channel, payloads
 
     def _note(self, name: str, **fields: Any) -> None:
         self._log.add(Event(name, self._channel, fields))
@@ -153,7 +195,7 @@ class _SubscriptionEvents(handlers.SubscriptionEventHandler):  # type: ignore[mi
         self._note("unsubscribed", code=ctx.code)
 
     async def on_publication(self, ctx: contexts.PublicationContext) -> None:
-        self._log.add(_publication(self._channel, ctx.pub))
+        self._log.add(_publication(self._channel, ctx.pub, self._payloads))
 
     async def on_join(self, ctx: contexts.JoinContext) -> None:
         self._note("join", user=ctx.info.user, client=ctx.info.client)
@@ -166,8 +208,8 @@ class _SubscriptionEvents(handlers.SubscriptionEventHandler):  # type: ignore[mi
 
 
 class _ClientEvents(handlers.ClientEventHandler):  # type: ignore[misc]  # untyped
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, log: EventLog, payloads: _Documents) -> None:
+        self._log, self._payloads = log, payloads
 
     async def on_connecting(self, ctx: contexts.ConnectingContext) -> None:
         self._log.add(Event("connecting", None, {"code": ctx.code}))
@@ -188,7 +230,7 @@ class _ClientEvents(handlers.ClientEventHandler):  # type: ignore[misc]  # untyp
         self._log.add(Event("unsubscribed", ctx.channel, {}))
 
     async def on_publication(self, ctx: contexts.ServerPublicationContext) -> None:
-        self._log.add(_publication(ctx.channel, ctx.pub))
+        self._log.add(_publication(ctx.channel, ctx.pub, self._payloads))
 
     async def on_join(self, ctx: contexts.ServerJoinContext) -> None:
         self._log.add(Event("join", ctx.channel, {"user": ctx.info.user, "client": ctx.info.client}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from clients.events import EventLog
+
+GetToken = Callable[[], Awaitable[str]]
 
 
 class SdkError(Exception):
@@ -47,9 +49,18 @@ class SdkClient(Protocol):
     async def disconnect(self) -> None:
         """Disconnect; returns when the SDK says so."""
 
-    async def subscribe(self, channel: str, *, recover: bool = False) -> None:
+    async def subscribe(
+        self,
+        channel: str,
+        *,
+        recover: bool = False,
+        get_token: GetToken | None = None,
+        delta: bool = False,
+        tags_filter: Mapping[str, Any] | None = None,
+    ) -> None:
         """Begin to subscribe; the log tells the rest. With ``recover``, ask for what is there from the first time on,
-        as the SDK has it: JS by ``since: {}``, Python by a ``get_state`` that knows no position.
+        as the SDK has it: JS by ``since: {}``, Python by a ``get_state`` that knows no position. ``get_token`` makes
+        the SDK subscribe with tokens, and is asked whenever it wants one. ``tags_filter`` is a FilterNode.
         """
 
     async def unsubscribe(self, channel: str) -> None:

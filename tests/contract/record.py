@@ -1,7 +1,8 @@
 """Records what the present code writes, and what it means by it: ``record.py VERSION``.
 
 A sample of every message with no field at its default, and one with every field that has a default at
-it; and of what reaches gateways on ``warren.deliver`` and ``warren.publish``, with its headers.
+it; and of what reaches gateways on ``warren.deliver`` and ``warren.publish``, with its headers; and of what backends
+answer to calls.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
+from warren_gateway.adapters.backends import headers_of, result_of
+from warren_gateway.ports import Call, RequestFailedError
 from warren_history.domain.publications import Appended, Content
 from warren_history.handlers.egress import Leaving, numbered
 from warren_history.handlers.packing import Packing
 from warren_presence.domain.occupants import client_info
-from warren_shared.contracts import auth, history, presence, rpc
+from warren_shared.contracts import auth, clients, control, history, occupancy, presence, rpc
 from warren_shared.contracts.envelope import Message
 from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.contracts.publication import DeliverType, Header
-from warren_shared.messaging.port import Delivery, Outgoing
-from warren_shared.topology.catalogue import ExchangeName
+from warren_shared.messaging.port import Delivery, HeaderValue, Outgoing
+from warren_shared.topology.catalogue import ExchangeName, backend_rpc_key
 
 Line = Mapping[str, object]
 
@@ -32,11 +35,20 @@ MEMBER: Final = presence.Member(client="c1", user="alice", conn_info='{"name":"A
 PLAIN_MEMBER: Final = presence.Member(client="c2")
 FROM: Final = {"gateway": "gw-1", "incarnation": "a1b2", "started": 1700000000.5}
 PLAIN_FROM: Final = {"gateway": "gw-1", "incarnation": "a1b2"}
+OF_CLIENT: Final[dict[str, Any]] = {"gateway": "gw-1", "client": "c1"}
 IF_SUBSCRIBED: Final = frozenset(each for each in auth.Operation if each.value.endswith("_if_subscribed"))
 
 FULL: Final[tuple[Message, ...]] = (
     auth.ConnectRequest(client="c1", token="t", name="js", version="5"),
     auth.RefreshRequest(client="c1", user="alice", token="t"),
+    auth.SubscribeRequest(client="c1", user="alice", channel="chat:$a", token="t"),
+    auth.SubRefreshRequest(client="c1", user="alice", channel="chat:$a", token="t"),
+    auth.Allowed(
+        info='{"role":"host"}',
+        data="[1]",
+        expire_at=1700000000.5,
+        grants=(auth.Grant(scope=auth.GrantScope.CHANNEL, target="chat:$a", operations=IF_SUBSCRIBED),),
+    ),
     auth.Admitted(
         user="alice",
         info='{"name":"Alice"}',
@@ -70,15 +82,38 @@ FULL: Final[tuple[Message, ...]] = (
     presence.Query(channel="chat:a", stats=True),
     presence.Members(members=(MEMBER, PLAIN_MEMBER)),
     presence.Stats(clients=2, users=1),
-    presence.Heartbeat(**FROM),
+    presence.Heartbeat(version="0.2.0", clients=3, users=2, channels=5, subscriptions=7, **FROM),
     presence.Stopped(**FROM),
     presence.Synced(sync="s1", **FROM),
     presence.Probe(tenure="p1.2", number=3, sent_at=17.5),
     presence.SnapshotRequest(sync="s1"),
+    clients.ClientConnected(
+        **OF_CLIENT, user="alice", at=1700000000017, info='{"name":"Alice"}', data="e30=", binary=True
+    ),
+    clients.ClientDisconnected(
+        **OF_CLIENT, user="alice", at=1700000000017, code=3000, reason="connection closed", seconds=1.5
+    ),
+    clients.ClientSubscribed(**OF_CLIENT, user="alice", at=1700000000017, channel="chat:a", data="AP8=", binary=True),
+    clients.ClientUnsubscribed(
+        **OF_CLIENT, user="alice", at=1700000000017, channel="chat:a", code=2500, reason="insufficient state"
+    ),
+    occupancy.ChannelOccupied(channel="chat:a", at=1700000000017),
+    occupancy.ChannelVacated(channel="chat:a", at=1700000000017),
     rpc.Failed(code=100, reason="internal server error", temporary=True),
+    control.DisconnectOrder(user="alice", client="c1", session="s1", whitelist=("c2",), code=4501, reason="blocked"),
+    control.UnsubscribeOrder(user="alice", client="c1", session="s1", channel="chat:a"),
+    control.RefreshOrder(
+        user="alice", client="c1", session="s1", expired=True, expire_at=1700000000.5, info={"name": "Alice"}
+    ),
+    control.SubscribeOrder(
+        user="alice", client="c1", session="s1", channel="chat:a", info={"role": "host"}, data={"topic": "rabbits"}
+    ),
 )
 PLAIN: Final[tuple[Message, ...]] = (
     auth.ConnectRequest(client="c1"),
+    auth.SubscribeRequest(client="c1", user="", channel="chat:$a", token="t"),
+    auth.SubRefreshRequest(client="c1", user="", channel="chat:$a", token="t"),
+    auth.Allowed(),
     auth.Admitted(),
     auth.Refused(code=101, reason="unauthorized"),
     history.ReadRequest(channel="chat:a"),
@@ -92,7 +127,21 @@ PLAIN: Final[tuple[Message, ...]] = (
     presence.Heartbeat(**PLAIN_FROM),
     presence.Stopped(**PLAIN_FROM),
     presence.Synced(sync="s1", **PLAIN_FROM),
+    clients.ClientConnected(**OF_CLIENT),
+    clients.ClientDisconnected(**OF_CLIENT, code=3001, reason="shutdown"),
+    clients.ClientSubscribed(**OF_CLIENT, channel="chat:a"),
+    clients.ClientUnsubscribed(**OF_CLIENT, channel="chat:a"),
+    occupancy.ChannelOccupied(channel="chat:a"),
+    occupancy.ChannelVacated(channel="chat:a"),
     rpc.Failed(code=107, reason="bad request"),
+    control.DisconnectOrder(user="alice"),
+    control.DisconnectOrder(client="c1"),
+    control.UnsubscribeOrder(user="alice", channel="chat:a"),
+    control.UnsubscribeOrder(client="c1", channel="chat:a"),
+    control.RefreshOrder(user="alice"),
+    control.RefreshOrder(client="c1"),
+    control.SubscribeOrder(user="alice", channel="chat:a"),
+    control.SubscribeOrder(client="c1", channel="chat:a"),
 )
 
 INFO: Final = {"user": "u", "client": "c", "conn_info": {"a": 1}}
@@ -160,6 +209,36 @@ def _line(message: Outgoing | Delivery, **means: object) -> Line:
     return {"wire": wire, "means": means}
 
 
+def calls() -> Iterable[Line]:
+    """Return calls of backends, as gateways put them, and answers, with what clients are told."""
+    for call in (
+        Call("chat:rename", b'{"a":1}', "alice", "c1", '{"name":"Alice"}', TRACE[Header.TRACEPARENT]),
+        Call("chat:rename", b"null", "", "c2", None),
+    ):
+        says = {"user": call.user, "client": call.client, "info": call.info and orjson.loads(call.info)}
+        yield {"call": {"key": backend_rpc_key(call.method), "headers": headers_of(call, {})}, "means": says}
+    failure: Mapping[str, HeaderValue] = {
+        rpc.CallHeader.ERROR_CODE.value: 400,
+        rpc.CallHeader.ERROR_MESSAGE.value: "no",
+    }
+    answers: Sequence[tuple[Mapping[str, HeaderValue], str]] = (
+        ({}, '{"b":2}'),
+        (failure, ""),
+        ({**failure, rpc.CallHeader.ERROR_TEMPORARY.value: True}, "null"),
+    )
+    for headers, body in answers:
+        yield {"answer": {"headers": headers, "body": body}, "means": answered(headers, body.encode())}
+
+
+def answered(headers: Mapping[str, HeaderValue], body: bytes) -> Line:
+    """Return what clients are told of a backend's answer."""
+    try:
+        return {"data": orjson.loads(result_of(Delivery("", "", body, headers)).data)}
+    except RequestFailedError as failed:
+        error = failed.error
+        return {"error": {"code": error.code, "message": error.message, "temporary": error.temporary}}
+
+
 def messages() -> Iterable[Line]:
     """Return the samples as they are written, and all they say, defaults included."""
     for sample in (*FULL, *PLAIN):
@@ -170,7 +249,7 @@ def main() -> None:
     """Write the samples into the folder recorded/VERSION."""
     folder = Path(__file__).parent / "recorded" / sys.argv[1]
     folder.mkdir(exist_ok=True)
-    for name, lines in (("messages", messages()), ("deliveries", deliveries())):
+    for name, lines in (("messages", messages()), ("deliveries", deliveries()), ("calls", calls())):
         (folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 

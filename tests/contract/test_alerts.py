@@ -12,7 +12,7 @@ import pytest
 import yaml
 from alert_rules import RULES_FILE, SCRAPES_FILE, TESTS_FILE, Alert, alerts
 
-from warren_auth.domain.admission import Outcome as AuthOutcome
+from warren_auth.domain.decisions import Outcome as AuthOutcome
 from warren_dev.reference.discovery import SERVICES, service_metrics, shared_metrics
 from warren_dev.reference.metrics import exposed_name
 from warren_gateway.handlers.request_outcomes import Outcome as RequestOutcome

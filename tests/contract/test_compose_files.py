@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from warren_api.settings import ApiSettings
 from warren_dev.docker_broker import IMAGE
 from warren_gateway.settings import GatewaySettings
 from warren_history.settings import HistorySettings
@@ -63,6 +64,13 @@ def test_only_auth_and_the_console_of_a_profile_are_told_the_token_secret() -> N
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["console"]
 
 
+def test_only_the_api_is_told_its_keys_and_it_is_published_on_loopback_alone() -> None:
+    told = {name for name, service in SERVICES.items() if "WARREN_API_KEYS" in str(service)}
+
+    assert told == {"api"}
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES["api"]["ports"])
+
+
 def test_a_new_user_gets_the_console_and_its_traces(variables: dict[str, str]) -> None:
     assert variables["COMPOSE_PROFILES"] == "console"
     assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://console:8080"
@@ -84,6 +92,7 @@ def test_images_are_the_same_everywhere(variables: dict[str, str]) -> None:
     ("service", "own"),
     [
         ("gateway", GatewaySettings.model_fields["shutdown_timeout"].default),
+        ("api", ApiSettings.model_fields["shutdown_timeout"].default),
         ("history", HistorySettings.model_fields["drain_seconds"].default),
     ],
 )

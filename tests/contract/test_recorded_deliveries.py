@@ -14,7 +14,9 @@ from typing import Any
 import orjson
 import pytest
 
-from warren_gateway.domain.encoding import announced_client, durable_publication, live_publication, packed_publication
+from warren_gateway.domain.client_info import announced_client
+from warren_gateway.domain.json_pushes import json_publication
+from warren_gateway.domain.publications import durable_publication, live_publication, packed_publication
 from warren_history.domain.admission import Admission
 from warren_history.domain.publications import NewPublication
 from warren_shared.contracts.channels import channel_of, namespace_key, namespace_of, routing_key_of
@@ -41,16 +43,16 @@ def shown(wire: dict[str, Any]) -> dict[str, Any]:
     if kind is not DeliverType.PUBLICATION:
         return {"channel": channel, kind.value: {"info": orjson.loads(announced_client(body))}}
     if wire["exchange"] != ExchangeName.DELIVER:
-        return {"channel": channel, "pub": orjson.loads(live_publication(body, headers, "json"))}
+        return {"channel": channel, "pub": orjson.loads(json_publication(live_publication(body, headers, "json")))}
     epoch, publication = durable_publication(body, headers, "json")
-    return {"channel": channel, "epoch": epoch, "pub": orjson.loads(publication.encoded)}
+    return {"channel": channel, "epoch": epoch, "pub": orjson.loads(json_publication(publication))}
 
 
 def shown_of_pack(body: bytes) -> Iterator[dict[str, Any]]:
     for run in read_pack(body):
         for publication in run.publications():
             numbered = packed_publication(publication, "json")
-            yield {"channel": channel_of(run.key), "epoch": run.epoch, "pub": orjson.loads(numbered.encoded)}
+            yield {"channel": channel_of(run.key), "epoch": run.epoch, "pub": orjson.loads(json_publication(numbered))}
 
 
 def trace_of(publication: Packed) -> dict[str, str]:

@@ -20,6 +20,7 @@ from warren_dev.reference.discovery import contract_words, message_types
 from warren_dev.reference.schemas import nested_models
 from warren_shared.contracts.envelope import Message, decode_one_of
 from warren_shared.contracts.publication import DeliverType, Header
+from warren_shared.contracts.rpc import CallHeader
 
 RECORDED = Path(__file__).parent / "recorded"
 MODELS: list[type[BaseModel]] = [*message_types(), *nested_models(message_types())]
@@ -114,6 +115,8 @@ def test_every_word_of_the_contracts_is_recorded() -> None:
     seen: set[Enum] = {word for line in LINES for word in words_in(read(line["wire"]))}
     seen |= {DeliverType(wire["type"]) for wire in sent if wire["type"] and wire["exchange"] == "warren.deliver"}
     seen |= {header for header in Header for wire in sent if header.value in wire["headers"]}
+    said = [line.get("call") or line["answer"] for line in recorded("calls")]
+    seen |= {header for header in CallHeader for wire in said if header.value in wire["headers"]}
 
     assert {word for words in contract_words() for word in words} - seen == set()
 

@@ -20,7 +20,14 @@ DEADLINE: Final = 30.0
 ANY_TEXT: Final = {"ops_host", "host", "token_audience", "token_issuer", "dev_token_audience", "allowed_hosts"}
 """Names somebody else knows the truth about: the system, a backend."""
 FILES: Final = {"namespaces_file", "store_path", "sdk_file", "dev_token_secret_file"}
-SECRETS: Final = {"token_hmac_secret", "token_hmac_secret_previous", "dev_token_secret"}
+SECRETS: Final = {
+    "token_hmac_secret",
+    "token_hmac_secret_previous",
+    "subscription_token_hmac_secret",
+    "subscription_token_hmac_secret_previous",
+    "dev_token_secret",
+    "keys",
+}
 """Like files looked at when they are used, which the services' own tests cover."""
 WRITTEN: Final[dict[str, tuple[str, ...]]] = {
     "amqp_url": ("nonsense", "http://u:hidden@h/v", "amqp://u:hid/den@h/v", "amqp://u:hidden@h:99999/v", "amqp://"),

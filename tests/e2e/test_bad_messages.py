@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
 
 import aio_pika
@@ -64,6 +65,40 @@ async def test_a_bad_publication_on_a_durable_channel_becomes_a_dead_letter_and_
     assert letter.headers["x-warren-service"] == "history"
     got = await alice.log.until("publication", channel, count=2)
     assert [(event["offset"], event["data"]) for event in got] == [(1, {"n": 1}), (2, {"n": 2})]
+
+
+@contextmanager
+def store_refusing(suite: Suite, payload: str) -> Iterator[None]:
+    """Have history's store fail on publications with that payload, each time, while the block runs."""
+    with closing(sqlite3.connect(suite.setting.folder / "history.sqlite3", isolation_level=None)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refusing BEFORE INSERT ON publications "
+            f"WHEN NEW.data = CAST('{payload}' AS BLOB) BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        try:
+            yield
+        finally:
+            connection.execute("DROP TRIGGER refusing")
+
+
+async def test_a_publication_the_store_fails_on_becomes_a_dead_letter_and_those_around_it_arrive(
+    suite: Suite, clients: Clients, unique: str
+) -> None:
+    channel = f"chat:{unique}"
+    alice = await subscribed(await connected(await clients.make("python", 0, "alice")), channel)
+    with store_refusing(suite, '"poison"'):
+        async with (
+            suite.counting("history", "warren_history_rejected_total", reason="not_stored"),
+            suite.logging("history", "append_crashed", error="IntegrityError"),
+            Backend.connected(suite.backend_url) as backend,
+        ):
+            await backend.publish_all(channel, [(f"{unique}-1", 1), (unique, "poison"), (f"{unique}-2", 2)])
+        letter = await find_dead_letter(suite.amqp_url, unique)
+
+    assert (letter.body, letter.headers["x-warren-service"]) == (b'"poison"', "history")
+    assert letter.reason == "not_stored: the store fails on it with IntegrityError"
+    got = await alice.log.until("publication", channel, count=2)
+    assert [(event["offset"], event["data"]) for event in got] == [(1, 1), (2, 2)]
 
 
 async def test_a_publication_that_is_no_json_on_a_live_channel_reaches_nobody_and_is_kept(

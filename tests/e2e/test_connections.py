@@ -11,17 +11,17 @@ from clients.sdk import SdkError, connected
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
-both_sdks = pytest.mark.parametrize("sdk", ["python", "js"])
+all_sdks = pytest.mark.parametrize("sdk", ["python", "js", "python protobuf", "js protobuf"])
 
 
-@both_sdks
+@all_sdks
 async def test_a_client_connects_with_a_token(clients: Clients, unique: str, sdk: str) -> None:
     client = await connected(await clients.make(sdk, 0, unique))
 
     assert (await client.log.one("connected"))["client"]
 
 
-@both_sdks
+@all_sdks
 async def test_the_channels_of_a_token_are_subscribed_by_the_server(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -38,7 +38,7 @@ async def test_the_channels_of_a_token_are_subscribed_by_the_server(
     assert (await client.log.one("publication", live))["data"] == {"n": 2}
 
 
-@both_sdks
+@all_sdks
 async def test_a_server_side_subscription_recovers_what_was_missed(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -58,7 +58,7 @@ async def test_a_server_side_subscription_recovers_what_was_missed(
     assert client.log.data(channel) == list(range(6))
 
 
-@both_sdks
+@all_sdks
 async def test_an_expiring_token_is_refreshed_without_a_reconnect(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -77,7 +77,7 @@ async def test_an_expiring_token_is_refreshed_without_a_reconnect(
     assert not client.log.all("disconnected")
 
 
-@both_sdks
+@all_sdks
 async def test_an_expired_token_makes_the_sdk_fetch_another(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -91,7 +91,7 @@ async def test_an_expired_token_makes_the_sdk_fetch_another(
     assert 109 in [event["code"] for event in client.log.all("error")]
 
 
-@both_sdks
+@all_sdks
 async def test_an_invalid_token_is_final(clients: Clients, unique: str, sdk: str) -> None:
     client = await clients.make(sdk, 0, unique, text="not.a.token")
     await client.connect()
@@ -99,7 +99,7 @@ async def test_an_invalid_token_is_final(clients: Clients, unique: str, sdk: str
     assert (await client.log.one("disconnected"))["code"] == 3500
 
 
-@both_sdks
+@all_sdks
 async def test_an_rpc_is_answered_not_available(clients: Clients, unique: str, sdk: str) -> None:
     client = await connected(await clients.make(sdk, 0, unique))
 
@@ -108,7 +108,7 @@ async def test_an_rpc_is_answered_not_available(clients: Clients, unique: str, s
     assert caught.value.code == 108
 
 
-@both_sdks
+@all_sdks
 async def test_a_gateway_that_restarts_sends_its_clients_away_and_they_come_back(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:

@@ -9,9 +9,11 @@ the order is the same one for every subscriber.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from clients.backend import Stream
+from clients.followed_stream import FollowedStream
 from clients.party import Clients
 from clients.sdk import SdkClient, connected, subscribed
 from staging.programs import GATEWAYS, SERVICES
@@ -24,30 +26,12 @@ WINDOW = 50
 """Publications the backend has unconfirmed at most."""
 
 
-async def subscribers(clients: Clients, channel: str) -> list[SdkClient]:
-    """One client of each SDK on each gateway."""
-    return [
-        await subscribed(await connected(await clients.make(sdk, gateway, f"{sdk}-{gateway}")), channel)
-        for sdk in ("python", "js")
-        for gateway in (0, 1)
-    ]
-
-
-async def everybody_has_everything(everybody: list[SdkClient], channel: str, *, deadline: float) -> None:
-    for client in everybody:
-        await client.log.until("publication", channel, count=COUNT, deadline=deadline)
-        assert client.log.data(channel) == list(range(COUNT))
-        offsets = [event["offset"] for event in client.log.all("publication", channel)]
-        assert offsets == list(range(1, COUNT + 1))
-
-
 @pytest.mark.parametrize("victim", SERVICES)
 async def test_every_subscriber_has_all_publications_once_in_order_though_a_process_is_killed(
     suite: Suite, clients: Clients, unique: str, victim: str
 ) -> None:
     channel = f"stream:{unique}"
-    everybody = await subscribers(clients, channel)
-    stream = Stream(suite.backend_url, channel, COUNT)
+    stream = await FollowedStream.begin(clients, suite.backend_url, channel, COUNT)
     stream.pause_at(COUNT - 500)
     async with asyncio.TaskGroup() as group:
         group.create_task(stream.run())
@@ -59,9 +43,9 @@ async def test_every_subscriber_has_all_publications_once_in_order_though_a_proc
         assert suite.pid(victim) != killed
         stream.go_on()
 
-    await everybody_has_everything(everybody, channel, deadline=40)
+    await stream.everybody_has_everything(deadline=40)
     for number, gateway in enumerate(GATEWAYS):
-        for client in (everybody[number], everybody[number + 2]):
+        for client in (stream.everybody[number], stream.everybody[number + 2]):
             assert len(client.log.all("connected")) == (2 if gateway == victim else 1)
 
 
@@ -69,8 +53,7 @@ async def test_nothing_is_lost_or_doubled_though_history_dies_over_and_over(
     suite: Suite, clients: Clients, unique: str
 ) -> None:
     channel = f"stream:{unique}"
-    everybody = await subscribers(clients, channel)
-    stream = Stream(suite.backend_url, channel, COUNT)
+    stream = await FollowedStream.begin(clients, suite.backend_url, channel, COUNT)
     async with asyncio.TaskGroup() as group:
         group.create_task(stream.run())
         for confirmed in (200, 600, 1000, 1400):
@@ -78,11 +61,11 @@ async def test_nothing_is_lost_or_doubled_though_history_dies_over_and_over(
             await suite.kill9("history")
             await suite.start("history")
 
-    await everybody_has_everything(everybody, channel, deadline=60)
+    await stream.everybody_has_everything(deadline=60)
 
 
 async def everybody_has_everything_once(
-    everybody: list[SdkClient], channel: str, *, in_flight: range, deadline: float
+    everybody: Sequence[SdkClient], channel: str, *, in_flight: range, deadline: float
 ) -> None:
     for client in everybody:
         await client.log.until("publication", channel, count=COUNT, deadline=deadline)
@@ -103,19 +86,18 @@ async def test_every_subscriber_has_all_publications_once_in_order_though_the_br
     if not suite.broker.private:
         pytest.skip("the broker of this run is somebody else's: it is not to be killed")
     channel = f"stream:{unique}"
-    everybody = await subscribers(clients, channel)
-    stream = Stream(suite.backend_url, channel, COUNT)
+    stream = await FollowedStream.begin(clients, suite.backend_url, channel, COUNT)
     async with asyncio.TaskGroup() as group:
         group.create_task(stream.run())
         await stream.until(500, deadline=30)
         await suite.kill9(BROKER)
         assert stream.confirmed < COUNT
-        delivered = max(len(client.log.data(channel)) for client in everybody)
+        delivered = max(len(client.log.data(channel)) for client in stream.everybody)
         in_flight = range(delivered, stream.confirmed + WINDOW)
         await suite.start(BROKER)
         await stream.until(COUNT, deadline=60)
 
-    await everybody_has_everything_once(everybody, channel, in_flight=in_flight, deadline=60)
+    await everybody_has_everything_once(stream.everybody, channel, in_flight=in_flight, deadline=60)
     await suite.wait_ready()
 
 
@@ -123,8 +105,7 @@ async def test_every_subscriber_has_everything_though_the_broker_breaks_all_conn
     suite: Suite, clients: Clients, unique: str
 ) -> None:
     channel = f"stream:{unique}"
-    everybody = await subscribers(clients, channel)
-    stream = Stream(suite.backend_url, channel, COUNT)
+    stream = await FollowedStream.begin(clients, suite.backend_url, channel, COUNT)
     async with asyncio.TaskGroup() as group:
         group.create_task(stream.run())
         for confirmed, pause in ((400, 800), (1200, 1600)):
@@ -137,8 +118,8 @@ async def test_every_subscriber_has_everything_though_the_broker_breaks_all_conn
             assert await suite.total(SERVICES, "warren_broker_connects_total") >= connects + 2 * len(SERVICES)
         stream.go_on()
 
-    await everybody_has_everything(everybody, channel, deadline=40)
-    for client in everybody:
+    await stream.everybody_has_everything(deadline=40)
+    for client in stream.everybody:
         assert len(client.log.all("connected")) == 1  # what gateways missed, they fetched from history
 
 

@@ -1,4 +1,4 @@
-"""The example publishers, run as their readers would."""
+"""The examples, run as their readers would."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import asyncio
 import os
 import secrets
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from clients.party import Clients
-from clients.sdk import connected, subscribed
+from clients.sdk import SdkError, connected, subscribed
 from eventually import eventually
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+ANSWERING = {"python": (sys.executable, "python/answer.py"), "node": ("node", "node/answer.js")}
 PROGRAMS = {"python": (sys.executable, "python/publish.py"), "node": ("node", "node/publish.js")}
 
 
@@ -33,6 +36,43 @@ async def run(suite: Suite, node_modules: Path, language: str, *arguments: str, 
     async with asyncio.timeout(20):
         output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
+
+
+@asynccontextmanager
+async def answering(suite: Suite, node_modules: Path, language: str, method: str) -> AsyncIterator[None]:
+    """Run an example that answers calls as the broker user ``backend`` while the block runs."""
+    program, file = ANSWERING[language]
+    process = await asyncio.create_subprocess_exec(
+        program,
+        str(EXAMPLES / file),
+        method,
+        env={**os.environ, "AMQP_URL": suite.backend_url, "NODE_PATH": str(node_modules)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            assert (await process.stdout.readline()).decode() == f"answering {method}\n"
+        yield
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("sdk", ["python", "js"])
+@pytest.mark.parametrize("language", ANSWERING)
+async def test_an_example_answers_a_clients_calls_and_says_what_is_wrong_with_them(
+    suite: Suite, clients: Clients, node_modules: Path, unique: str, language: str, sdk: str
+) -> None:
+    method = f"tools:{unique}.{language}"
+    alice = await connected(await clients.make(sdk, 1, "alice"))
+    async with answering(suite, node_modules, language, method):
+        assert await alice.rpc(method, {"text": "grüße"}) == {"text": "GRÜSSE", "user": "alice"}
+        with pytest.raises(SdkError) as failed:
+            await alice.rpc(method, {"no": "text"})
+
+    assert (failed.value.code, str(failed.value)) == (400, "400 no text")
 
 
 @pytest.mark.parametrize("language", PROGRAMS)

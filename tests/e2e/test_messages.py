@@ -9,7 +9,10 @@ from clients.sdk import SdkError, connected, subscribed
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
-pairs = pytest.mark.parametrize(("first", "second"), [("python", "js"), ("js", "python")])
+pairs = pytest.mark.parametrize(
+    ("first", "second"),
+    [("python", "js"), ("js", "python"), ("python protobuf", "js"), ("js protobuf", "python protobuf")],
+)
 kinds = pytest.mark.parametrize("namespace", ["live", "chat"])
 
 
@@ -92,7 +95,7 @@ async def test_a_repeated_message_id_is_delivered_once(suite: Suite, clients: Cl
     assert alice.log.data(channel) == ["once", "last"]
 
 
-@pytest.mark.parametrize("sdk", ["python", "js"])
+@pytest.mark.parametrize("sdk", ["python", "js", "python protobuf", "js protobuf"])
 async def test_after_unsubscribing_nothing_more_arrives(suite: Suite, clients: Clients, unique: str, sdk: str) -> None:
     left, kept = f"live:{unique}-left", f"live:{unique}-kept"
     alice = await subscribed(await connected(await clients.make(sdk, 0, "alice")), left, kept)
@@ -137,7 +140,7 @@ async def test_a_user_limited_channel_admits_its_users_alone(suite: Suite, clien
     assert bob.log.data(channel) == []
 
 
-@pytest.mark.parametrize("sdk", ["python", "js"])
+@pytest.mark.parametrize("sdk", ["python", "js", "python protobuf", "js protobuf"])
 async def test_publishing_is_refused_where_the_namespace_does_not_allow_it(
     clients: Clients, unique: str, sdk: str
 ) -> None:

@@ -13,14 +13,14 @@ from proxy import Proxy
 from staging.suite import Suite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
-both_sdks = pytest.mark.parametrize("sdk", ["python", "js"])
+all_sdks = pytest.mark.parametrize("sdk", ["python", "js", "python protobuf", "js protobuf"])
 
 
 def proxied(url: str, proxy: Proxy) -> str:
     return urlsplit(url)._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
 
 
-@both_sdks
+@all_sdks
 @pytest.mark.parametrize("gateway", [0, 1])
 async def test_who_is_cut_off_and_misses_20_publications_recovers_exactly_those_in_order(
     suite: Suite, clients: Clients, unique: str, sdk: str, gateway: int
@@ -57,7 +57,7 @@ async def test_who_is_cut_off_and_misses_20_publications_recovers_exactly_those_
     assert alice.log.data(channel) == bob.log.data(channel) == list(range(26))
 
 
-@both_sdks
+@all_sdks
 async def test_who_recovers_on_another_gateway_misses_nothing_either(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -82,7 +82,7 @@ async def test_who_recovers_on_another_gateway_misses_nothing_either(
     assert alice.log.data(channel) == list(range(10))
 
 
-@both_sdks
+@all_sdks
 async def test_recovering_while_publications_keep_coming_keeps_them_all_in_order(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -108,7 +108,7 @@ async def test_recovering_while_publications_keep_coming_keeps_them_all_in_order
     assert alice.log.data(channel) == list(range(count))
 
 
-@both_sdks
+@all_sdks
 async def test_what_has_left_the_window_is_not_claimed_to_be_recovered(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:
@@ -133,7 +133,7 @@ async def test_what_has_left_the_window_is_not_claimed_to_be_recovered(
     assert alice.log.data(channel) == [0, 8]
 
 
-@both_sdks
+@all_sdks
 async def test_history_is_read_by_limit_since_and_reverse(
     suite: Suite, clients: Clients, unique: str, sdk: str
 ) -> None:

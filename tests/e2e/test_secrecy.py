@@ -6,6 +6,7 @@ import json
 import secrets
 
 import aio_pika
+import aiohttp
 import pytest
 from clients.backend import Backend, channel_key, message_of
 from clients.party import Clients
@@ -40,6 +41,7 @@ async def test_no_payload_token_or_password_is_logged_or_traced(suite: Suite, cl
     hidden = [
         canary,
         suite.setting.token_secret,
+        suite.setting.api_key,
         *(login.password for login in suite.setting.logins.values()),
         *(token.rpartition(".")[2] for token in suite.tokens if token.count(".") == 2 and not token.endswith(".")),
         *(token.split(".")[1] for token in suite.tokens if token.count(".") == 2),
@@ -53,6 +55,12 @@ async def test_no_payload_token_or_password_is_logged_or_traced(suite: Suite, cl
 
 async def misbehave(suite: Suite, clients: Clients, canary: str, channels: list[str]) -> None:
     """Make everything complain about something that holds the canary."""
+    async with aiohttp.ClientSession() as http:
+        for key in (suite.setting.api_key, canary):
+            for body in ({"channel": "nowhere:a", "data": canary}, {"channel": canary * 99, "b64data": canary}, canary):
+                headers = {"X-API-Key": key}
+                async with http.post(f"{suite.api_url}/publish", json=body, headers=headers) as answer:
+                    assert answer.status in {200, 400, 401}
     async with clients.raw() as client:
         await client.connect(suite.token("mallory"))
         await client.send(json.dumps({"id": 2, "publish": {"channel": "nowhere:a", "data": canary}}) + "\n{" + canary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
+import aiohttp
 import pytest
 from clients.backend import Backend
 from clients.party import Clients
@@ -168,5 +169,21 @@ async def test_all_four_services_export_and_names_are_few(suite: Suite, clients:
     await eventually(lambda: {span.service for span in list(suite.receiver.spans)} >= SERVICES)
 
     names = {span.name for span in suite.receiver.spans}
-    assert len(names) <= 20, names
+    assert len(names) <= 24, names
     assert not any(unique in name or ":" in name for name in names), names
+
+
+async def test_a_publication_over_http_continues_its_callers_trace(suite: Suite, unique: str) -> None:
+    trace, span = secrets.token_hex(16), secrets.token_hex(8)
+    headers = {"X-API-Key": suite.setting.api_key, "traceparent": f"00-{trace}-{span}-01"}
+    body = {"channel": f"chat:{unique}", "data": 1}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{suite.api_url}/publish", json=body, headers=headers) as answer,
+    ):
+        assert await answer.json() == {"result": {}}
+    spans = await trace_with(suite, trace, "POST /api/{method}", "publish warren.publish", "process warren.history")
+    by_name = {each.name: each for each in spans}
+    assert by_name["POST /api/{method}"].parent == span
+    assert by_name["publish warren.publish"].parent == by_name["POST /api/{method}"].span
+    assert by_name["process warren.history"].parent == by_name["publish warren.publish"].span

@@ -8,7 +8,10 @@ from clients.sdk import SdkClient, SdkError, connected, subscribed
 from eventually import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
-pairs = pytest.mark.parametrize(("first", "second"), [("python", "js"), ("js", "python")])
+pairs = pytest.mark.parametrize(
+    ("first", "second"),
+    [("python", "js"), ("js", "python"), ("python protobuf", "js"), ("js protobuf", "python protobuf")],
+)
 
 
 async def users_in(client: SdkClient, channel: str) -> list[str]:

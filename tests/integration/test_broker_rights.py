@@ -20,21 +20,38 @@ MAY_PUBLISH = [
     ("warren-gateway", "warren.presence", "chat.a"),
     ("warren-gateway", "warren.rpc", "auth.connect"),
     ("warren-gateway", "warren.rpc", "history.read"),
+    ("warren-gateway", "warren.rpc", "app.chat:rename.now"),
+    ("backend", "warren.replies", "warren.reply.gateway.0123456789abcdef"),
     ("warren-history", "warren.rpc", "history.remove"),
     ("warren-gateway", "warren.events", "gateway.heartbeat"),
     ("warren-gateway", "warren.events", "gateway.stopped"),
+    ("warren-gateway", "warren.events", "client.message"),
+    ("warren-gateway", "warren.control", "emulation.gw-1"),
     ("warren-history", "warren.deliver", "chat.a"),
     ("warren-presence", "warren.deliver", "chat.a"),
     ("warren-presence", "warren.control", "all.presence"),
+    ("warren-presence", "warren.events", "channel.vacated"),
     ("warren-history", "warren.dead", "chat.a"),
 ]
 MAY_NOT_PUBLISH = [
     ("backend", "warren.deliver", "chat.a"),
     ("backend", "warren.rpc", "auth.connect"),
+    ("backend", "warren.rpc", "app.chat:rename"),
+    ("backend", "", "warren.rpc.auth"),
+    ("backend", "warren.events", "client.connected"),
+    ("backend", "warren.events", "channel.occupied"),
+    ("warren-gateway", "warren.events", "channel.occupied"),
+    ("warren-presence", "warren.events", "client.connected"),
+    ("backend", "warren.replies", "warren.reply.auth.0123456789abcdef"),
+    ("warren-gateway", "warren.rpc", "app.#"),
     ("backend", "warren.control", "all.presence"),
     ("backend", "warren.presence", "chat.a"),
     ("warren-gateway", "warren.deliver", "chat.a"),
     ("warren-gateway", "warren.control", "all.presence"),
+    ("warren-gateway", "warren.control", "user.disconnect"),
+    ("warren-gateway", "warren.control", "gateway.gw-1"),
+    ("backend", "warren.control", "emulation.gw-1"),
+    ("warren-presence", "warren.control", "emulation.gw-1"),
     ("warren-gateway", "warren.rpc", "presence.anything"),
     ("warren-gateway", "warren.rpc", "history.remove"),
     ("warren-history", "warren.rpc", "history.read"),
@@ -48,6 +65,9 @@ MAY_NOT_PUBLISH = [
 ]
 MAY_NOT_CONSUME = [
     ("backend", "warren.dead"),
+    ("backend", "warren.rpc.auth"),
+    ("backend", "warren.rpc.history"),
+    ("backend", "warren.presence.0"),
     ("warren-gateway", "warren.history.0"),
     ("warren-gateway", "warren.rpc.auth"),
     ("warren-auth", "warren.presence.0"),
@@ -102,6 +122,54 @@ async def test_a_user_may_not_listen_to_what_is_not_for_it(host: VirtualHost, us
 
         with pytest.raises(ChannelAccessRefused):
             await queue.bind(exchange, "#", timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        ("warren.rpc", "app.#"),
+        ("warren.rpc", "app.chat:rename"),
+        ("warren.events", "client.*"),
+        ("warren.events", "client.#"),
+        ("warren.events", "client.message"),
+    ],
+)
+async def test_a_backend_may_declare_a_queue_of_its_own_for_calls_and_events(
+    host: VirtualHost, exchange: str, key: str
+) -> None:
+    async with await aio_pika.connect(host.logins["backend"].secret()) as connection:
+        queue = await (await connection.channel()).declare_queue("app.test", exclusive=True)
+
+        await queue.bind(exchange, key, timeout=5)
+        assert await queue.get(fail=False, timeout=5) is None
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        ("warren.rpc", "#"),
+        ("warren.rpc", "*.*"),
+        ("warren.rpc", "*.connect"),
+        ("warren.rpc", "auth.*"),
+        ("warren.rpc", "history.#"),
+        ("warren.rpc", "app"),
+        ("warren.events", "#"),
+        ("warren.events", "gateway.*"),
+        ("warren.events", "*.heartbeat"),
+        ("warren.replies", "#"),
+        ("warren.replies", "warren.reply.gateway.0123456789abcdef"),
+        ("warren.publish", "chat.a"),
+        ("warren.deliver", "chat.a"),
+    ],
+)
+async def test_a_backend_may_take_nothing_but_calls_and_events_of_clients(
+    host: VirtualHost, exchange: str, key: str
+) -> None:
+    async with await aio_pika.connect(host.logins["backend"].secret()) as connection:
+        queue = await (await connection.channel()).declare_queue("app.test", exclusive=True)
+
+        with pytest.raises(ChannelAccessRefused):
+            await queue.bind(exchange, key, timeout=5)
 
 
 async def test_a_gateway_may_listen_to_every_channel(host: VirtualHost) -> None:

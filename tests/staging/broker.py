@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from warren_dev.ports import any_free
 from warren_dev.program import Program
 from warren_dev.rabbitmq_package import find_scripts
 from warren_provision.broker_url import BrokerUrl
-from warren_shared.topology.access import ACCESS
+from warren_shared.topology.access import ACCESS, Access
 from warren_shared.topology.catalogue import DEFAULT_PARTITIONS, topology
 from warren_shared.topology.definitions import SALT_BYTES, UserLogin, access_definitions, password_hash
 
@@ -81,10 +81,16 @@ class RunBroker:
                     for original, access in zip(ACCESS, accesses, strict=True)
                 },
             )
-        finally:
-            for access in accesses:
-                await self.manage("DELETE", f"users/{access.user}")
-            await self.manage("DELETE", f"vhosts/{unique}")
+        except BaseException:
+            with suppress(aiohttp.ClientError):  # if the broker is away too: what went wrong is the news
+                await self._remove(unique, accesses)
+            raise
+        await self._remove(unique, accesses)
+
+    async def _remove(self, vhost: str, accesses: Sequence[Access]) -> None:
+        for access in accesses:
+            await self.manage("DELETE", f"users/{access.user}")
+        await self.manage("DELETE", f"vhosts/{vhost}")
 
     @property
     def controllable(self) -> bool:

@@ -16,16 +16,23 @@ from warren_provision.broker_url import BrokerUrl
 
 AUDIENCE: Final = "warren-tests"
 GATEWAYS: Final = ("gateway-1", "gateway-2")
-SERVICES: Final = ("auth", "presence", "history", *GATEWAYS)
+SERVICES: Final = ("auth", "presence", "history", "api", *GATEWAYS)
 _STOP_SECONDS: Final = 15.0
 _INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "WARREN_BROKER_DRIVER")
 
+TELLING: Final[Mapping[str, str]] = {
+    "WARREN_GATEWAY_CLIENT_MESSAGES": "true",
+    "WARREN_GATEWAY_CONNECTION_EVENTS": "true",
+    "WARREN_GATEWAY_COMPRESSION": "true",
+}
+"""What the second gateway has besides: it tells backends of clients, and compresses for them; the first does not."""
 GATEWAY_SETTINGS: Final[Mapping[str, str]] = {
     "WARREN_GATEWAY_HOST": "127.0.0.1",
     "WARREN_GATEWAY_STALE_TIMEOUT": "2",
     "WARREN_GATEWAY_PING_INTERVAL": "4",
     "WARREN_GATEWAY_PONG_TIMEOUT": "3",
     "WARREN_GATEWAY_EXPIRED_CLOSE_DELAY": "2",
+    "WARREN_GATEWAY_EXPIRED_SUBSCRIPTION_CLOSE_DELAY": "1",
     "WARREN_GATEWAY_SHUTDOWN_WINDOW": "0.5",
     "WARREN_GATEWAY_SHUTDOWN_TIMEOUT": "5",
     "WARREN_GATEWAY_REQUEST_TIMEOUT": "2",
@@ -44,10 +51,13 @@ class Setting:
     """Data, logs and the namespace file."""
     logins: Mapping[str, BrokerUrl]
     token_secret: str
+    api_key: str
     otlp_endpoint: str
     console_port: int = field(default_factory=any_free)
     extra: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for all of them."""
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Environment variables for one of them, by its name."""
     more: tuple[str, ...] = ()
     """Further processes, such as ``history-2``."""
     broker_ports: Mapping[str, int] = field(default_factory=dict)
@@ -105,6 +115,7 @@ def _service(name: str, setting: Setting, own: Mapping[str, str], port: int) -> 
         **({"WARREN_AMQP_URL": login.secret()} if login else {}),
         **own,
         **setting.extra,
+        **setting.own.get(name, {}),
     }
     ops_url = f"http://127.0.0.1:{ops_port}"
     command = (sys.executable, "-m", f"warren_{kind}")
@@ -124,11 +135,14 @@ def _own_environment(name: str, setting: Setting) -> Mapping[str, str]:
         origin = f"http://127.0.0.1:{setting.console_port}"
         return {
             **GATEWAY_SETTINGS,
+            **(TELLING if name == GATEWAYS[1] else {}),
             "WARREN_GATEWAY_ID": name,
             "WARREN_GATEWAY_ALLOWED_ORIGINS": json.dumps([origin]),
         }
     if name == "auth":
         return {"WARREN_AUTH_TOKEN_HMAC_SECRET": setting.token_secret, "WARREN_AUTH_TOKEN_AUDIENCE": AUDIENCE}
+    if name == "api":
+        return {"WARREN_API_KEYS": setting.api_key}
     if name == "history":
         return {"WARREN_HISTORY_STORE_PATH": str(setting.folder / "history.sqlite3")}
     return {}

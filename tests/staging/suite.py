@@ -53,7 +53,7 @@ class Output:
 
 @dataclass(slots=True)
 class Suite:
-    """Auth, presence, history, two gateways and the console, on a virtual host of their own.
+    """Auth, presence, history, the HTTP API, two gateways and the console, on a virtual host of their own.
 
     Its methods may be awaited from any event loop.
     """
@@ -79,6 +79,11 @@ class Suite:
     def console_url(self) -> str:
         """The console's page."""
         return f"http://127.0.0.1:{self.processes['console'].port}/"
+
+    @property
+    def api_url(self) -> str:
+        """The HTTP API, as its clients are told it."""
+        return f"http://127.0.0.1:{self.processes['api'].port}/api"
 
     @property
     def amqp_url(self) -> str:
@@ -232,19 +237,20 @@ async def running_suite(
     folder: Path,
     *,
     extra: Mapping[str, str] | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
     more: tuple[str, ...] = (),
     namespaces: str = NAMESPACES,
     broker_ports: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Suite]:
     """Run the suite on a new virtual host, and ``more`` processes than usual; to be entered on the stage.
-    ``broker_ports``: see Setting.
+    ``own`` and ``broker_ports``: see Setting.
     """
     (folder / "logs").mkdir(parents=True)
     output = Output(folder / "logs")
     async with broker.virtual_host("suite") as host, OtlpReceiver.listening(any_free()) as receiver:
         setting = Setting(
-            folder, host.logins, secrets.token_urlsafe(64), receiver.endpoint,
-            extra=extra or {}, more=more, broker_ports=broker_ports or {},
+            folder, host.logins, secrets.token_urlsafe(64), secrets.token_hex(32), receiver.endpoint,
+            extra=extra or {}, own=own or {}, more=more, broker_ports=broker_ports or {},
         )  # fmt: skip
         setting.namespaces_file.write_text(namespaces, "utf-8")
         await apply_topology(host.administrator.secret(), namespaces=parse_namespaces(namespaces))

@@ -24,7 +24,7 @@ def test_a_name_is_passed_on_unchanged(tmp_path: Path, target: str, user: str) -
         (venv / "bin" / name).chmod(0o755)
     command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/.installed-run", target]
     done = subprocess.run(
-        [*command, f"USER={user}", "TTL=-1h", "CHANNELS=chat:a,chat:$$b"],
+        [*command, f"USER={user}", "TTL=-1h", "CHANNELS=chat:a,chat:$$b", "CHANNEL=chat:$x"],
         cwd=tmp_path,
         env={**os.environ, "MAKEFLAGS": "", "MAKELEVEL": ""},
         capture_output=True,
@@ -32,4 +32,5 @@ def test_a_name_is_passed_on_unchanged(tmp_path: Path, target: str, user: str) -
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-3:] == [f"--user={user}", "--channels=chat:a,chat:$$b", "--ttl=-1h"]
+    arguments = [f"--user={user}", "--channels=chat:a,chat:$$b", "--channel=chat:$x", "--ttl=-1h"]
+    assert done.stdout.splitlines()[-4:] == arguments

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from warren_dev import postgres, postgres_package
+from warren_dev import debian_package, postgres, postgres_package
 from warren_dev.errors import SetupError
 from warren_dev.ports import LOOPBACK, is_free
 from warren_dev.postgres import PrivatePostgres, running_postgres
@@ -50,7 +50,7 @@ def test_a_setting_the_server_does_not_know_is_told() -> None:
 
 def test_without_postgresql_and_without_rights_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "find_programs", lambda: None)
-    monkeypatch.setattr(postgres_package, "superuser", lambda: None)
+    monkeypatch.setattr(debian_package, "superuser", lambda: None)
     with pytest.raises(SetupError, match="Type: sudo apt-get install"), running_postgres(print):
         pass
 
@@ -73,7 +73,7 @@ def test_before_the_tests_it_is_told_that_there_is_none(
 ) -> None:
     monkeypatch.setenv("WARREN_TEST_POSTGRES_URL", variable)
     monkeypatch.setattr(postgres_package, "find_programs", lambda: None)
-    monkeypatch.setattr(postgres_package, "superuser", lambda: None)
+    monkeypatch.setattr(debian_package, "superuser", lambda: None)
 
     assert postgres_package.main() == expected
     assert ("Type: sudo apt-get install" in capsys.readouterr().err) == bool(expected)

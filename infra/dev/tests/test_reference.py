@@ -20,7 +20,7 @@ from warren_dev.reference.routes import CHANNEL_KEY, DEFAULT_EXCHANGE, ROUTES, R
 from warren_dev.reference.schemas import type_text
 from warren_dev.reference.settings import variables
 from warren_shared.contracts.publication import Header
-from warren_shared.topology.access import ACCESS, Access, TopicAccess
+from warren_shared.topology.access import ACCESS, BACKEND_USER, Access, TopicAccess
 from warren_shared.topology.catalogue import ExchangeName, topology
 from warren_shared.topology.declarations import ExchangeType
 
@@ -29,7 +29,9 @@ TOPICS = {exchange.name for exchange in topology().exchanges if exchange.type is
 
 def access_of(service: str) -> Access:
     # Operators use history's command line, and with it history's user.
-    user = f"warren-{'history' if service == 'operators' else service}"
+    user = {BACKEND_USER: BACKEND_USER, "operators": "warren-history", "backends": BACKEND_USER}.get(
+        service, f"warren-{service}"
+    )
     return next(access for access in ACCESS if access.user == user)
 
 
@@ -84,7 +86,10 @@ def test_the_receiver_may_consume_what_the_exchange_leads_to(route: Route) -> No
     if route.exchange == DEFAULT_EXCHANGE:  # the key is the queue
         assert example_key(route) in {queue.name for queue in topology().queues}
         assert re.search(access.read, example_key(route))
-    elif route.exchange == ExchangeName.CONTROL:  # bound to the gateway's own queue at run time
+    elif route.exchange == ExchangeName.CONTROL or route.receiver in (
+        "backends",
+        "api",
+    ):  # bound to queues of their own
         assert re.search(topic_access(access, route.exchange).read, example_key(route))
     else:
         assert any(re.search(access.read, queue) for queue in queues)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from warren_dev.haproxy import find_haproxy
 from warren_dev.ports import LOOPBACK, any_free
 from warren_dev.program import Program
 from warren_dev.services import RunPlan, choose_ops_ports, gateway_urls, service_programs, wanted_ports
@@ -16,8 +17,10 @@ ROOT = Path(__file__).parents[3]
 SECRET = "a-secret-that-signs-every-token-of-the-run"
 BROKER = BrokerUrl("amqp", "nobody", "", "127.0.0.1", 5682, "warren")
 LOGINS = {
-    name: BROKER.login(f"warren-{name}", f"password-of-{name}") for name in ("auth", "presence", "history", "gateway")
+    name: BROKER.login(f"warren-{name}", f"password-of-{name}")
+    for name in ("api", "auth", "presence", "history", "gateway")
 }
+API_KEY = "the-key-of-the-http-api"
 
 
 def programs(tmp_path: Path, **environment: str) -> dict[str, Program]:
@@ -25,13 +28,13 @@ def programs(tmp_path: Path, **environment: str) -> dict[str, Program]:
     secret_file.write_text(SECRET + "\n")
     settings = read_settings(environment, ROOT)
     ops_ports = choose_ops_ports(settings, tmp_path / "ops-ports.json")
-    plan = RunPlan(settings, tmp_path, secret_file, LOGINS, ops_ports, environment)
+    plan = RunPlan(settings, tmp_path, secret_file, API_KEY, LOGINS, ops_ports, environment)
     return {program.name: program for program in service_programs(plan)}
 
 
 def test_every_service_runs_as_its_own_module(tmp_path: Path) -> None:
     modules = {name: program.command[-1] for name, program in programs(tmp_path).items()}
-    assert modules == {name: f"warren_{name}" for name in ("console", "auth", "presence", "history", "gateway")}
+    assert modules == {name: f"warren_{name}" for name in ("console", "api", "auth", "presence", "history", "gateway")}
 
 
 def test_each_service_has_its_own_broker_login_and_no_other(tmp_path: Path) -> None:
@@ -48,6 +51,12 @@ def test_only_auth_is_told_the_token_secret(tmp_path: Path) -> None:
         if SECRET in program.environment.values()
     ]
     assert told == ["auth"]
+
+
+def test_only_the_api_is_told_its_keys(tmp_path: Path) -> None:
+    found = programs(tmp_path, WARREN_API_KEYS=API_KEY)
+    assert [name for name, program in found.items() if API_KEY in program.environment.values()] == ["api"]
+    assert found["api"].environment["WARREN_API_PORT"] == "8070"
 
 
 def test_gateways_get_ports_and_names_in_a_row(tmp_path: Path) -> None:
@@ -102,7 +111,7 @@ def test_every_port_that_will_be_listened_on_is_another_one(tmp_path: Path) -> N
     settings = read_settings({"GATEWAYS": "10", "PORT": "9105", "CONSOLE_PORT": "9131"}, ROOT)
     ports = [wanted.port for wanted in wanted_ports(settings)]
     ports += choose_ops_ports(settings, tmp_path / "ops-ports.json").values()
-    assert len(ports) == len(set(ports)) == 10 + 1 + 10 + 4
+    assert len(ports) == len(set(ports)) == 10 + 2 + bool(find_haproxy()) + 10 + 5
 
 
 def test_ops_ports_nobody_asked_for_make_way_for_another_run(tmp_path: Path) -> None:
@@ -114,7 +123,7 @@ def test_ops_ports_nobody_asked_for_make_way_for_another_run(tmp_path: Path) -> 
         for port in first.values():
             another_run.enter_context(socket.create_server((LOOPBACK, port)))
         second = choose_ops_ports(settings, file)
-    assert second.keys() == first.keys() == {"gateway", "auth", "presence", "history", "console"}
+    assert second.keys() == first.keys() == {"gateway", "api", "auth", "presence", "history", "console"}
     assert not set(second.values()) & set(first.values())
 
 

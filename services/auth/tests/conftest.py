@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from warren_auth.domain.admission import Admission
+from warren_auth.domain.subscription_admission import SubscriptionAdmission
 from warren_auth.domain.tokens import TokenRules, TokenVerifier
 from warren_shared.contracts.namespaces import Namespaces, parse_namespaces
 
@@ -60,3 +61,8 @@ def verifier(secret: str) -> TokenVerifier:
 @pytest.fixture
 def admission(verifier: TokenVerifier, namespaces: Namespaces) -> Admission:
     return Admission(verifier, namespaces, allow_anonymous=False, max_channels=3)
+
+
+@pytest.fixture
+def subscriptions(verifier: TokenVerifier, namespaces: Namespaces) -> SubscriptionAdmission:
+    return SubscriptionAdmission(verifier, namespaces)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from warren_auth.domain.admission import Admission, Outcome
+from warren_auth.domain.admission import Admission
+from warren_auth.domain.decisions import Outcome
 from warren_auth.domain.policy import Policy
 from warren_auth.domain.tokens import TokenVerifier
 from warren_shared.contracts.auth import Admitted, ConnectRequest, GrantScope, RefreshRequest, Refused
@@ -155,3 +156,29 @@ def test_new_namespaces_decide_from_then_on(admission: Admission, sign: Sign, no
     decision = admission.connect(request, now)
     assert isinstance(decision.reply, Admitted)
     assert {grant.target for grant in decision.reply.grants} == {"fresh", "fresh:a"}
+
+
+class TestInsecure:
+    @pytest.fixture
+    def insecure(self, verifier: TokenVerifier, namespaces: Namespaces) -> Admission:
+        return Admission(verifier, namespaces, allow_anonymous=False, max_channels=3, insecure=True)
+
+    def test_without_a_token_everybody_is_let_in_and_may_do_everything(
+        self, insecure: Admission, namespaces: Namespaces, now: float
+    ) -> None:
+        decision = insecure.connect(connect(""), now)
+        assert decision.reply == Admitted(grants=Policy(namespaces, insecure=True).grants(""))
+
+    def test_nothing_expires(self, insecure: Admission, sign: Sign, now: float) -> None:
+        reply = insecure.connect(connect(sign({"sub": "42", "exp": now + 5})), now).reply
+        assert isinstance(reply, Admitted)
+        assert (reply.user, reply.expire_at) == ("42", None)
+
+    def test_a_token_that_is_brought_must_be_a_good_one(self, insecure: Admission, now: float) -> None:
+        assert insecure.connect(connect("rubbish"), now).outcome is Outcome.INVALID_TOKEN
+
+    def test_other_namespaces_are_as_open(self, insecure: Admission, now: float) -> None:
+        insecure.use(Namespaces({"new": NamespaceOptions()}))
+        reply = insecure.connect(connect(""), now).reply
+        assert isinstance(reply, Admitted)
+        assert [grant.target for grant in reply.grants] == ["new"]

@@ -40,6 +40,7 @@ def test_nothing_is_allowed_by_default(user: str) -> None:
         ("allow_presence_for_subscriber", Operation.PRESENCE_IF_SUBSCRIBED),
         ("allow_history_for_client", HISTORY),
         ("allow_history_for_subscriber", Operation.HISTORY_IF_SUBSCRIBED),
+        ("allow_rpc_for_client", Operation.RPC),
     ],
 )
 class TestEachOption:
@@ -116,3 +117,19 @@ def test_the_number_of_grants_is_bounded_by_the_number_of_namespaces() -> None:
 
     assert len(policy.grants("42")) == 100
     assert policy.grants("42") is policy.grants("43")
+
+
+class TestInsecure:
+    def test_everybody_may_do_everything_that_a_namespace_has(self) -> None:
+        policy = Policy(Namespaces({"chat": NamespaceOptions(), "": NamespaceOptions()}), insecure=True)
+        for user in ("", "42"):
+            assert [(grant.scope, grant.target, grant.operations) for grant in policy.grants(user)] == [
+                (GrantScope.NAMESPACE, "chat", frozenset(Operation)),
+                (GrantScope.NAMESPACE, "", frozenset(Operation)),
+            ]
+
+    def test_channels_of_certain_users_stay_theirs(self) -> None:
+        namespaces = Namespaces({"chat": NamespaceOptions(allow_user_limited_channels=True)})
+        policy = Policy(namespaces, insecure=True)
+        assert {grant.scope for grant in policy.grants("42")} == {GrantScope.NAMESPACE, GrantScope.USER_LIMITED}
+        assert {grant.scope for grant in policy.grants("")} == {GrantScope.NAMESPACE}

@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from warren_auth.domain.admission import Admission, Outcome
+from warren_auth.domain.admission import Admission
+from warren_auth.domain.decisions import Outcome
+from warren_auth.domain.subscription_admission import SubscriptionAdmission
 from warren_auth.handlers.requests import RequestHandler
 from warren_auth.metrics import CATALOGUE, REJECTED, REQUESTS, collector
-from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
+from warren_shared.contracts.auth import (
+    Admitted,
+    Allowed,
+    ConnectRequest,
+    RefreshRequest,
+    Refused,
+    SubRefreshRequest,
+    SubscribeRequest,
+)
 from warren_shared.contracts.envelope import Message
 from warren_shared.contracts.rpc import Failed
 from warren_shared.messaging.port import Delivery
@@ -31,8 +41,8 @@ class FixedClock:
 
 
 @pytest.fixture
-def handler(admission: Admission, now: float) -> RequestHandler:
-    return RequestHandler(admission, FixedClock(now))
+def handler(admission: Admission, subscriptions: SubscriptionAdmission, now: float) -> RequestHandler:
+    return RequestHandler(admission, subscriptions, FixedClock(now))
 
 
 def delivery(message: Message) -> Delivery:
@@ -52,6 +62,22 @@ async def test_refresh_is_answered_by_its_own_codes(handler: RequestHandler, sig
 
     assert Refused.decode(reply).code == 3005
     assert handler.decisions == {("auth.refresh", Outcome.EXPIRED_TOKEN): 1}
+
+
+async def test_subscribe_and_sub_refresh_are_answered_by_their_own_codes(handler: RequestHandler, sign: Sign) -> None:
+    good = {"client": "c1", "user": "42", "channel": "chat:a", "token": sign({"sub": "42", "channel": "chat:a"})}
+
+    assert Allowed.decode(await handler(delivery(SubscribeRequest(**good)))).grants
+    assert Allowed.decode(await handler(delivery(SubRefreshRequest(**good)))).grants
+    bad = {**good, "token": "x"}
+    assert Refused.decode(await handler(delivery(SubscribeRequest(**bad)))).code == 103
+    assert Refused.decode(await handler(delivery(SubRefreshRequest(**bad)))).code == 3500
+    assert handler.decisions == {
+        ("auth.subscribe", Outcome.ALLOWED): 1,
+        ("auth.sub_refresh", Outcome.ALLOWED): 1,
+        ("auth.subscribe", Outcome.INVALID_TOKEN): 1,
+        ("auth.sub_refresh", Outcome.INVALID_TOKEN): 1,
+    }
 
 
 async def test_many_refusals_are_logged_at_a_bounded_rate_and_counted_exactly(handler: RequestHandler) -> None:

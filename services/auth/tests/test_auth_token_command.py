@@ -137,3 +137,18 @@ def test_an_argument_that_cannot_be_used_is_one_line(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], about: str
 ) -> None:
     assert about in refused(capsys, "--user", "alice", *arguments)
+
+
+def test_a_token_may_be_for_one_channel_instead(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "f" * 32
+    monkeypatch.setenv("WARREN_AUTH_SUBSCRIPTION_TOKEN_HMAC_SECRET", own)
+    assert main(["--user", "alice", "--channel", "chat:$x"]) == 0
+    claims = TokenVerifier([own], TokenRules()).verify_subscription(capsys.readouterr().out.strip(), time.time())
+    assert (claims.user, claims.channel) == ("alice", "chat:$x")
+
+
+@pytest.mark.parametrize("channels", [["--channel", "a,b"], ["--channel", "a", "--channels", "b"]])
+def test_a_token_for_a_channel_is_for_that_alone(capsys: pytest.CaptureFixture[str], channels: list[str]) -> None:
+    assert "channel" in refused(capsys, "--user", "alice", *channels)

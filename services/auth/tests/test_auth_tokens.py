@@ -100,6 +100,9 @@ def test_a_changed_payload_is_refused(verifier: TokenVerifier, sign: Sign, now: 
         pytest.param({"aud": ["a", 7]}, id="aud holds a number"),
         pytest.param({"channels": "chat:1"}, id="channels is a string"),
         pytest.param({"channels": [1]}, id="channels holds a number"),
+        pytest.param({"subs": ["chat:1"]}, id="subs is a list"),
+        pytest.param({"subs": {"chat:1": True}}, id="subs holds no object"),
+        pytest.param({"subs": {"chat:1": {}, "chat:2": {"info": {}}}}, id="subs has options"),
         pytest.param({"expire_at": "never"}, id="expire_at is a string"),
         pytest.param({"b64info": "%%%"}, id="b64info is no base64"),
         pytest.param({"b64info": b64encode(b"{").decode()}, id="b64info is no JSON"),
@@ -269,3 +272,8 @@ def test_a_secret_is_measured_in_bytes() -> None:
 def test_a_verifier_needs_a_secret() -> None:
     with pytest.raises(SecretError):
         TokenVerifier([], TokenRules())
+
+
+def test_subs_are_channels_after_the_others(verifier: TokenVerifier, sign: Sign, now: float) -> None:
+    token = sign({"channels": ["b", "a"], "subs": {"c": {}, "a": {}}})
+    assert verifier.verify(token, now).channels == ("b", "a", "c")

@@ -11,15 +11,19 @@ from typing import Any
 
 import orjson
 
+from warren_gateway.domain.encoding import Encoding
+from warren_gateway.domain.json_encoding import JSON
 from warren_gateway.ports import RequestFailedError, ServiceUnavailableError, Subscribed
 from warren_shared.contracts.channels import routing_key_of
-from warren_shared.contracts.codes import ErrorCode, Unsubscribe
+from warren_shared.contracts.codes import Disconnect, ErrorCode, Unsubscribe
 from warren_shared.contracts.history import Page, ReadRequest, StoredPublication
 from warren_shared.contracts.namespaces import Namespaces, parse_namespaces
 from warren_shared.contracts.presence import Member
+from warren_shared.contracts.publication import tags_of
 from warren_shared.messaging.port import (
     BindKey,
     BrokerUnavailableError,
+    BusError,
     DeadlineExceededError,
     Delivery,
     Headers,
@@ -30,6 +34,15 @@ NAMESPACES = """
 without_namespace: {}
 namespaces:
   - {name: live}
+  - {name: tagged, allow_tags_filter: true}
+  - {name: ticks, allow_tags_filter: true, history_size: 1000, history_ttl: 1h}
+  - {name: orders, allow_patterns: true}
+  - {name: parcels, allow_patterns: true, allow_tags_filter: true}
+  - {name: board, history_size: 1000, history_ttl: 1h, allowed_delta_types: [fossil], delta_publish: true}
+  - {name: quote, history_size: 1000, history_ttl: 1h, allowed_delta_types: [fossil]}
+  - {name: score, history_size: 1, history_ttl: 1h, force_recovery: true, force_recovery_mode: cache,
+     allowed_delta_types: [fossil], delta_publish: true}
+  - {name: trades, allow_patterns: true, history_size: 1000, history_ttl: 1h}
   - {name: chat, history_size: 1000, history_ttl: 1h, presence: true, join_leave: true}
   - {name: last, history_size: 1, history_ttl: 1h, force_recovery: true, force_recovery_mode: cache}
   - {name: mine, history_size: 1000, history_ttl: 1h, bind_namespace: true}
@@ -41,9 +54,10 @@ def namespaces(text: str = NAMESPACES) -> Namespaces:
 
 
 class Lines:
-    """Frames as a socket in JSON does: one push a line."""
+    """Frames with one push a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: Encoding = JSON) -> None:
+        self.encoding = encoding
         self.packed = 0
 
     def pack(self, pushes: Sequence[bytes]) -> bytes:
@@ -60,6 +74,7 @@ class Client:
         self.frames: list[bytes] = []
         self.replies: list[Subscribed | ErrorCode] = []
         self.ended: list[tuple[str, Unsubscribe]] = []
+        self.closed: list[Disconnect] = []
         self.room = 1_000_000
 
     def write(self, packed: bytes) -> None:
@@ -67,6 +82,9 @@ class Client:
 
     def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
         self.ended.append((channel, reason))
+
+    def cut_off(self, reason: Disconnect) -> None:
+        self.closed.append(reason)
 
     def done(self, reply: Subscribed | ErrorCode) -> None:
         self.replies.append(reply)
@@ -135,6 +153,16 @@ class Observer:
         self.passes.append(seconds)
 
 
+def topic_matches(pattern: Sequence[str], key: Sequence[str]) -> bool:
+    """Whether a topic exchange takes words of a key for those of a binding key (AMQP 0-9-1 section 3.1.3.3)."""
+    if not pattern:
+        return not key
+    first, *rest = pattern
+    if first == "#":
+        return topic_matches(rest, key) or (bool(key) and topic_matches(pattern, key[1:]))
+    return bool(key) and first in {"*", key[0]} and topic_matches(rest, key[1:])
+
+
 class FakeInbox:
     """An inbox: what is bound, and what may go wrong."""
 
@@ -167,7 +195,7 @@ class FakeInbox:
     def matches(self, key: str) -> bool:
         """Whether what is published under ``key`` arrives."""
         bound = {bound for exchange, bound in self.keys if exchange == "warren.deliver"}
-        return key in bound or f"{key.partition('.')[0]}.#" in bound
+        return any(topic_matches(pattern.split("."), key.split(".")) for pattern in bound)
 
     @property
     def bound(self) -> set[str]:
@@ -201,7 +229,8 @@ class FakeHistory:
     def publish(self, channel: str, data: object, *, headers: Headers | None = None) -> Delivery:
         """Store a publication and return what would be delivered."""
         top = self.tops[channel] = self.tops.get(channel, 0) + 1
-        stored = StoredPublication(offset=top, data=orjson.dumps(data).decode(), time=7)
+        tags = tags_of(headers or {})
+        stored = StoredPublication(offset=top, data=orjson.dumps(data).decode(), time=7, tags=tags)
         stream = self.streams.setdefault(channel, [])
         stream.append(stored)
         del stream[: -self.size]
@@ -306,3 +335,23 @@ class FakePublisher:
             return False
         self.sent.append(message)
         return True
+
+
+class FakeCaller:
+    """Backends that answer as told, and ``null`` from then on."""
+
+    def __init__(self, *answers: Delivery | BusError, gate: asyncio.Event | None = None) -> None:
+        self._answers = list(answers)
+        self.calls: list[tuple[Outgoing, float]] = []
+        self.gate = gate or asyncio.Event()
+        """What answers wait for, if it was given."""
+        if gate is None:
+            self.gate.set()
+
+    async def call(self, message: Outgoing, *, deadline: float) -> Delivery:
+        self.calls.append((message, deadline))
+        await self.gate.wait()
+        answer = self._answers.pop(0) if self._answers else Delivery("warren.replies", "q", b"null")
+        if isinstance(answer, BusError):
+            raise answer
+        return answer

@@ -24,7 +24,7 @@ from warren_shared.observability.tracing import Tracing
 
 from .bus_fakes import Client, FakeHistory, FakeInbox, FakePresence, ManualClock, Observer, namespaces
 
-DURABLE = frozenset({"chat", "mine", "last"})
+DURABLE = frozenset({"chat", "mine", "last", "trades", "board", "quote", "score", "ticks"})
 
 
 async def settle() -> None:

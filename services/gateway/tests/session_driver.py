@@ -7,6 +7,7 @@ import json
 from typing import Any, TypeVar
 
 from warren_gateway.domain.effects import AskConnect, Close, Effect, Send
+from warren_gateway.domain.encoding import UndecodableError
 from warren_gateway.domain.events import (
     CommandReceived,
     ConnectAnswered,
@@ -15,7 +16,7 @@ from warren_gateway.domain.events import (
     Opened,
     SubscribeAnswered,
 )
-from warren_gateway.domain.protocol import JsonCodec, UndecodableError
+from warren_gateway.domain.json_encoding import JSON
 from warren_gateway.domain.requests import Subscribed
 from warren_gateway.domain.rules import SessionRules
 from warren_gateway.domain.session import Session
@@ -30,6 +31,9 @@ NAMESPACES = parse_namespaces(
     without_namespace: {}
     namespaces:
       - {name: live}
+      - {name: filtered, allow_tags_filter: true, history_size: 10, history_ttl: 60s, force_recovery: true,
+         allowed_delta_types: [fossil]}
+      - {name: tools, allow_rpc_for_client: true, subscription_events: true}
       - {name: chat, history_size: 10, history_ttl: 60s, force_recovery: true, presence: true,
          join_leave: true, force_push_join_leave: true}
       - {name: positioned, history_size: 10, history_ttl: 60s, force_positioning: true}
@@ -39,6 +43,8 @@ NAMESPACES = parse_namespaces(
          auto_cache_recover: true}
       - {name: stored, history_size: 10, history_ttl: 60s}
       - {name: objects, publication_data_format: json_object}
+      - {name: trades, allow_patterns: true, history_size: 10, history_ttl: 60s, force_recovery: true, presence: true,
+         join_leave: true, force_push_join_leave: true}
       - {name: limited, allow_user_limited_channels: true}
     """
 )
@@ -49,7 +55,7 @@ EVERYTHING = tuple(
 )
 CLIENT = "client-1"
 ALICE = Admitted(user="alice", info='{"name":"Alice"}', grants=EVERYTHING)
-_codec = JsonCodec()
+_codec = JSON
 
 
 def session_rules(**changes: Any) -> SessionRules:

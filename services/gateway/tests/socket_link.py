@@ -13,8 +13,10 @@ from websockets.frames import Frame, Opcode
 from warren_gateway.adapters.asking import Asking
 from warren_gateway.adapters.connections import ConnectionLimits, Connections
 from warren_gateway.adapters.frames import Opcode as Sent
+from warren_gateway.adapters.framing import JSON_FRAMING
 from warren_gateway.adapters.websocket import WebSocketLink
 from warren_gateway.domain.rules import SessionRules
+from warren_gateway.ports import Framing
 from warren_gateway.socket_metrics import SocketCounters
 from warren_shared.runtime.clock import SystemClock
 
@@ -117,9 +119,11 @@ class Links:
         connections.call_later = lambda _, look: self.looks.defer(look)  # type: ignore[assignment,misc]  # likewise
         connections.monotonic = self.clock.monotonic
 
-    def open(self, name: str = "c", *, frame_pings: bool = False) -> tuple[WebSocketLink, Transport]:
+    def open(
+        self, name: str = "c", *, frame_pings: bool = False, framing: Framing = JSON_FRAMING
+    ) -> tuple[WebSocketLink, Transport]:
         transport = Transport()
-        link = WebSocketLink(name, transport, 65_536, self.connections, frame_pings=frame_pings)
+        link = WebSocketLink(name, transport, 65_536, self.connections, framing, frame_pings=frame_pings)
         transport.link = link
         link.open(b"", None)
         return link, transport

@@ -218,7 +218,7 @@ def test_a_namespace_key_that_is_about_to_go_tells_nobody_that_it_is_bound() -> 
     assert bind_all(made) == ["ab:9"]
 
 
-CHANNELS = st.sampled_from(["ab:1", "ab:2", "ab:3", "ab:4", "me:1", "me:2", "plain"])
+CHANNELS = st.sampled_from(["ab:1", "ab:2", "ab:3", "ab:4", "me:1", "me:2", "plain", "ab:#", "ab:*.x", "me:#"])
 
 
 class BindingMachine(RuleBasedStateMachine):

@@ -16,8 +16,9 @@ from warren_gateway.adapters.services import BusServices
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.handlers.delivery_spans import DeliverySpans
 from warren_gateway.handlers.request_outcomes import Method, Outcome, RequestOutcomes
-from warren_gateway.ports import Publish, RequestFailedError, ServiceUnavailableError
+from warren_gateway.ports import Call, CallResult, Publish, RequestFailedError, ServiceUnavailableError
 from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
+from warren_shared.contracts.codes import Errors
 from warren_shared.contracts.envelope import Message
 from warren_shared.contracts.history import Page, ReadRequest
 from warren_shared.contracts.presence import Member, Members, Query, Stats
@@ -65,6 +66,10 @@ async def at_once(_channel: str) -> None:
     """Everything was reported to presence."""
 
 
+async def no_backend(_call: Call) -> CallResult:
+    raise RequestFailedError(Errors.METHOD_NOT_FOUND)
+
+
 def services(
     bus: Bus,
     tracing: Tracing | None = None,
@@ -73,7 +78,9 @@ def services(
     outcomes: RequestOutcomes | None = None,
 ) -> BusServices:
     counts = outcomes or RequestOutcomes(lambda: 0.0)
-    return BusServices(bus, tracing or Tracing(None), options, counts, reported=reported)
+    return BusServices(
+        bus, tracing or Tracing(None), options, counts, reported=reported, call=no_backend, tell=lambda _: None
+    )
 
 
 async def test_auth_is_asked_who_a_client_is() -> None:

@@ -11,12 +11,12 @@ from warren_gateway.bus_metrics import CATALOGUE
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.bus_side import bus_side
 from warren_gateway.identity import GatewayIdentity
-from warren_gateway.ports import Channels, Subscribe, Subscribed
+from warren_gateway.ports import Channels, ClientMessage, Services, Subscribe, Subscribed
 from warren_shared.contracts.codes import Errors
 from warren_shared.contracts.envelope import decode_one_of
 from warren_shared.contracts.history import Page
 from warren_shared.contracts.presence import Heartbeat, Joined, Left, Member, Stopped
-from warren_shared.messaging.port import BatchHandler, BindingPlan, Delivery, InboxListener, RequestHandler
+from warren_shared.messaging.port import BatchHandler, BindingPlan, Caller, Delivery, InboxListener, RequestHandler
 from warren_shared.observability.metrics import AnyReading, Collect, HistogramReading
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import SystemClock
@@ -24,14 +24,14 @@ from warren_shared.runtime.namespace_watcher import NamespaceWatcher
 from warren_shared.runtime.ops import OpsServer
 from warren_shared.runtime.service import Context
 
-from .bus_fakes import NAMESPACES, Client, FakeInbox, FakePublisher
+from .bus_fakes import NAMESPACES, Client, FakeCaller, FakeInbox, FakePublisher
 from .bus_world import live, settle
 
 
 class MemoryBus(FakePublisher):
     """A bus whose inbox a test opens and fills."""
 
-    connected = True
+    connected = ready = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +58,9 @@ class MemoryBus(FakePublisher):
         assert body
         assert deadline > 0
         return Page(epoch="E", top=0).encode()
+
+    def open_calls(self) -> Caller:
+        return FakeCaller()
 
     def consume(self, queue: str, handler: BatchHandler, *, max_batch: int = 256, prefetch: int = 512) -> None:
         raise NotImplementedError
@@ -94,8 +97,11 @@ class _EndError(Exception):
 
 
 class Side:
-    def __init__(self, bus: MemoryBus, ops: Ops, namespaces: NamespaceWatcher, channels: Channels) -> None:
-        self.bus, self.ops, self.namespaces, self.channels = bus, ops, namespaces, channels
+    def __init__(
+        self, bus: MemoryBus, ops: Ops, namespaces: NamespaceWatcher, channels: Channels, services: Services
+    ) -> None:
+        self.bus, self.ops, self.namespaces = bus, ops, namespaces
+        self.channels, self.services = channels, services
 
     def value(self, name: str, *labels: str) -> float:
         (found,) = [
@@ -115,9 +121,9 @@ async def side(folder: Path) -> AsyncIterator[Side]:
         async with asyncio.TaskGroup() as tasks:
             context = Context(bus, NamespaceWatcher(file), SystemClock(), tasks, ops, Tracing(None))
             identity = GatewayIdentity("gw", "run", 1.0)
-            async with bus_side(context, BusSideOptions(), identity) as (channels, _):
+            async with bus_side(context, BusSideOptions(), identity, lambda: (2, 1)) as (channels, services, _):
                 await bus.open()
-                yield Side(bus, ops, context.namespaces, channels)
+                yield Side(bus, ops, context.namespaces, channels, services)
             raise _EndError
     except* _EndError:
         pass
@@ -141,6 +147,15 @@ async def test_a_client_subscribes_is_entered_into_presence_and_receives(tmp_pat
     last = [decode_one_of(each.body, Joined, Left, Stopped) for each in made.bus.confirmed[-2:]]
     assert [type(each) for each in last] == [Left, Stopped], "presence is told the rest, and that it is over"
     assert isinstance(decode_one_of(made.bus.sent[0].body, Heartbeat), Heartbeat)
+
+
+async def test_what_backends_are_to_be_told_is_told_before_the_end(tmp_path: Path) -> None:
+    async with side(tmp_path) as made:
+        made.bus.confirming = lambda: asyncio.sleep(0.01)
+        for number in range(3000):
+            made.services.tell(ClientMessage(b"%d" % number, "alice", "c", None))
+    told = [each.body for each in made.bus.confirmed if each.routing_key == "client.message"]
+    assert told == [b"%d" % number for number in range(3000)]
 
 
 async def test_what_is_not_understood_becomes_a_dead_letter_and_a_count(tmp_path: Path) -> None:

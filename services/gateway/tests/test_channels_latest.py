@@ -248,3 +248,21 @@ async def test_who_did_not_ask_is_given_the_latest_and_not_told_of_a_recovery(pu
         assert client.reply.recovered is bool(published)
         assert offsets(client.reply.publications) == [2][:published]
         assert w.counts.of("last").recovered == w.counts.of("last").unrecovered == 0
+
+
+async def test_who_comes_after_more_than_can_be_written_is_given_the_latest_publication_all_the_same() -> None:
+    async with world(BusSideOptions(fanout_pending_bytes=300)) as w:
+        other = await follow(w)
+        w.history.answers = False
+        w.history.publish(CHANNEL, "lost")
+        await w.publish(CHANNEL, *("x" * 100 for _ in range(8)))
+        w.history.reply(w.history.waiting[0])
+        await settle()
+        assert other.ended == [(CHANNEL, Unsubscribes.INSUFFICIENT_STATE)]
+        w.history.publish(CHANNEL, "missed")
+        w.history.answers = True
+        await w.subscribe(Client("plain"), CHANNEL)
+        client = Client("c")
+        await w.subscribe(client, CHANNEL, ANYWHERE)
+        assert client.reply.recovered
+        assert offsets(client.reply.publications) == [10]

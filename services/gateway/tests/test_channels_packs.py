@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanContext
 
 from warren_gateway.bus_options import BusSideOptions
-from warren_gateway.domain.encoding import durable_publication, packed_publication
+from warren_gateway.domain.publications import durable_publication, packed_publication
 from warren_shared.contracts.channels import namespace_key, namespace_of, routing_key_of
 from warren_shared.contracts.pack import Packed, PackWriter, pack_publication
 from warren_shared.contracts.publication import Position

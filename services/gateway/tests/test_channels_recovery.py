@@ -216,7 +216,7 @@ async def test_a_read_serves_those_who_come_shortly_after_it_too_but_not_forever
 
 
 async def test_a_read_too_large_to_keep_serves_only_those_who_waited_for_it() -> None:
-    async with world(BusSideOptions(recovery_window_bytes=10)) as w:
+    async with world(BusSideOptions(recovery_window_bytes=1)) as w:
         await w.subscribe(Client("other"), "chat:a")
         await publish(w, 10)
         client = Client("c")

@@ -145,3 +145,8 @@ def test_a_bucket_is_full_at_first_and_fills_again_over_time() -> None:
     assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
     assert [bucket.take(0.5) for _ in range(2)] == [True, False]
     assert [bucket.take(99.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_bucket_gives_all_that_is_asked_for_or_nothing() -> None:
+    bucket = TokenBucket(10)
+    assert [bucket.take(0.0, tokens) for tokens in (8, 3, 2, 1)] == [True, False, True, False]

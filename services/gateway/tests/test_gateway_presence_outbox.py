@@ -112,6 +112,24 @@ def test_of_too_many_requests_the_oldest_is_dropped() -> None:
     assert rig.outbox.take(BATCH) == [SyncEnd("y"), SyncEnd("z")]
 
 
+def test_a_request_that_is_answered_anew_stays_as_old_as_it_is() -> None:
+    rig = Rig(syncs=2)
+    rig.join("a", "1")
+    rig.outbox.confirmed(rig.outbox.take(BATCH))
+    rig.outbox.answer("x")
+    rig.outbox.answer("y")
+    rig.outbox.lost(rig.outbox.take(1))  # a room for x
+    rig.outbox.answer("z")
+    assert [each.sync for each in rig.outbox.take(BATCH) if isinstance(each, SyncEnd)] == ["y", "z"]
+
+
+def test_a_request_that_waits_already_pushes_no_other_out() -> None:
+    rig = Rig(syncs=2)
+    for name in "xyy":
+        rig.outbox.answer(name)
+    assert rig.outbox.take(BATCH) == [SyncEnd("x"), SyncEnd("y")]
+
+
 def test_a_channel_whose_changes_found_no_room_is_reported_whole_also_if_it_is_empty_by_then() -> None:
     rig = Rig(changes=2)
     rig.join("a", "1")

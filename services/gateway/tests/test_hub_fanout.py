@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warren_gateway.domain.encoding import PushHead, encode_publication
+from warren_gateway.domain.encoding import Pushes
 from warren_gateway.domain.fanout import Fanout, Line, Tally
 from warren_gateway.domain.hub import Audience, Subscription
+from warren_gateway.domain.json_encoding import JSON
+from warren_gateway.domain.publications import Publication
 
 from .bus_fakes import Client, Lines, ManualClock, Observer, Turns
 
@@ -40,8 +42,8 @@ class Rig:
         return self.fanout.publish(line, push(line, data), trace)
 
 
-def push(line: Line, data: object) -> bytes:
-    return PushHead(line.channel).publication(encode_publication(orjson.dumps(data)))
+def push(line: Line, data: object) -> Pushes:
+    return {JSON: JSON.head(line.channel).publication(Publication(orjson.dumps(data)))}
 
 
 def test_a_burst_is_packed_once_for_each_framing_and_written_once_to_each_subscriber() -> None:
@@ -64,7 +66,7 @@ def test_nothing_is_gathered_on_a_channel_without_subscribers() -> None:
     rig = Rig()
     line = rig.line()
     assert rig.publish(line, 1)
-    rig.fanout.announce(line, b"{}")
+    rig.fanout.announce(line, {JSON: b"{}"})
     assert not rig.turns.waiting
     assert line.tally.publications == 0
 
@@ -156,7 +158,7 @@ def test_joins_and_leaves_go_to_those_who_want_them_in_order_with_publications()
     line = rig.line()
     wants, wants_not = rig.join(line, "w", joins=True), rig.join(line, "n")
     rig.publish(line, 1)
-    rig.fanout.announce(line, PushHead("a:b").join(b'{"user":"u","client":"x"}'))
+    rig.fanout.announce(line, {JSON: JSON.head("a:b").join(b'{"user":"u","client":"x"}')})
     rig.publish(line, 2)
     rig.turns.run()
     assert [list(each)[1] for each in wants.pushes] == ["pub", "join", "pub"]
@@ -168,7 +170,7 @@ def test_a_channel_where_only_joins_wait_writes_nothing_to_the_others() -> None:
     rig = Rig()
     line = rig.line()
     wants_not = rig.join(line, "n")
-    rig.fanout.announce(line, b"{}")
+    rig.fanout.announce(line, {JSON: b"{}"})
     rig.turns.run()
     assert wants_not.frames == []
 

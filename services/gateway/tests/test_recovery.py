@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren_gateway.domain.encoding import NOTHING, Numbered
+from warren_gateway.domain.encoding import NOTHING
+from warren_gateway.domain.json_encoding import JSON
+from warren_gateway.domain.publications import Publication
 from warren_gateway.domain.recovery import Recovery, judge, newest
 from warren_shared.contracts.publication import Position
 
 
-def pub(offset: int) -> Numbered:
-    return Numbered(offset, b"%d" % offset)
+def pub(offset: int) -> Publication:
+    return Publication(b"%d" % offset, offset)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +62,12 @@ def test_a_window_follows_the_stream_and_forgets_its_oldest(held: int, more: int
     assert [each.offset for each in window.publications()] == list(kept)
     assert window.size == sum(len(b"%d" % offset) for offset in kept)
     for since in range(window.start, held + more + 1):
-        assert window.after(since) == [b"%d" % offset for offset in range(since + 1, held + more + 1)]
+        assert window.after(since, JSON) == [
+            b'{"data":%d,"offset":%d}' % (offset, offset) for offset in range(since + 1, held + more + 1)
+        ]
 
 
-def test_what_cannot_be_shown_is_left_out_of_what_is_recovered() -> None:
-    window = newest([pub(1), Numbered(2, NOTHING), pub(3)], 3, 10)
+def test_what_cannot_be_shown_has_its_place_among_what_is_recovered() -> None:
+    window = newest([pub(1), Publication(b"\x00", 2, binary=True), pub(3)], 3, 10)
     assert window.start == 0
-    assert window.after(0) == [b"1", b"3"]
+    assert window.after(0, JSON) == [b'{"data":1,"offset":1}', NOTHING, b'{"data":3,"offset":3}']

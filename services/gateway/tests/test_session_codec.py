@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from warren_gateway.domain import replies
 from warren_gateway.domain.commands import TOO_DEEP, Command, PublishCommand, Request
-from warren_gateway.domain.protocol import JsonCodec, UndecodableError
+from warren_gateway.domain.encoding import UndecodableError
+from warren_gateway.domain.json_encoding import JSON
 from warren_gateway.domain.requests import Subscribed
 from warren_shared.contracts.codes import Errors, Unsubscribes
 from warren_shared.contracts.history import Page, StoredPublication
 from warren_shared.contracts.presence import Member, Members, Stats
 from warren_shared.contracts.publication import Position
 
-codec = JsonCodec()
+codec = JSON
 
 
 def requests(frame: bytes) -> list[Request | None]:

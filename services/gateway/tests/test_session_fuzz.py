@@ -15,9 +15,14 @@ from warren_gateway.domain.effects import (
     AskPresenceStats,
     AskPublish,
     AskRefresh,
+    AskRpc,
+    AskSubRefresh,
+    AskSubscribe,
     Close,
     Effect,
     EndSubscription,
+    Identify,
+    RefuseOrder,
     Send,
     StartSubscription,
     WakeAt,
@@ -28,13 +33,18 @@ from warren_gateway.domain.events import (
     ConnectAnswered,
     Event,
     RefreshAnswered,
+    RefreshOrdered,
+    SubRefreshAnswered,
     SubscribeAnswered,
+    SubscribeDecided,
+    SubscribeOrdered,
     SubscriptionEnded,
     TimeElapsed,
     TransportClosed,
+    UnsubscribeOrdered,
 )
-from warren_gateway.domain.requests import Published, Subscribed
-from warren_shared.contracts.auth import Admitted, Refused
+from warren_gateway.domain.requests import CallResult, Published, Subscribed
+from warren_shared.contracts.auth import Admitted, Allowed, Refused
 from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Errors, Unsubscribes
 from warren_shared.contracts.history import Page
 from warren_shared.contracts.presence import Members, Stats
@@ -45,6 +55,7 @@ from .session_driver import EVERYTHING, Json, Talk, sent
 ERROR_CODES = {error.code for error in vars(Errors).values() if isinstance(error, ErrorCode)}
 CLOSE_CODES = {close.code for close in vars(Disconnects).values() if isinstance(close, Disconnect)}
 CONCURRENCY = 4
+CHANNELS = 3
 
 GOOD = ["live:a", "live:b", "chat:a", "chat:b", "limited:a#alice"]
 good_channels = st.sampled_from(GOOD)
@@ -70,6 +81,7 @@ def command(name: str, /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy
 
 commands: st.SearchStrategy[Json | str] = st.one_of(
     command("subscribe", channel=good_channels, recover=st.booleans(), offset=st.just(3), flag=st.integers(0, 3)),
+    command("subscribe", channel=good_channels, token=st.just("t")),
     command("unsubscribe", channel=good_channels),
     command("subscribe", channel=channels),
     command("publish", channel=channels, data=st.sampled_from([1, None, {}])),
@@ -78,7 +90,7 @@ commands: st.SearchStrategy[Json | str] = st.one_of(
     command("history", channel=channels, limit=st.integers(-2, 400)),
     command("refresh", token=st.just("t")),
     command("sub_refresh", channel=channels, token=st.sampled_from(["", "t"])),
-    command("rpc", method=st.just("m")),
+    command("rpc", method=st.sampled_from(["m", "tools:m", "tools:m"])),
     st.integers(0, 7 * len(BAD)).map(lambda n: BAD[n] if n < len(BAD) else {"id": 0, "ping": {}}),
 )
 
@@ -101,8 +113,14 @@ class Wait:
 answers = st.builds(Answer, st.integers(0, 9), st.sampled_from([False, False, False, True]))
 ends = st.builds(SubscriptionEnded, good_channels, st.sampled_from([Unsubscribes.SERVER, Unsubscribes.EXPIRED]))
 waits = st.builds(Wait, st.sampled_from([0.0, 1.0, 13.0]))
-actions: st.SearchStrategy[Json | str | Answer | SubscriptionEnded | Wait] = st.one_of(
-    commands, commands, answers, answers, ends, waits
+Ordered = UnsubscribeOrdered | SubscribeOrdered | RefreshOrdered
+orders: st.SearchStrategy[Ordered] = st.one_of(
+    st.builds(UnsubscribeOrdered, good_channels),
+    st.builds(SubscribeOrdered, good_channels, st.sampled_from([None, "1"]), st.sampled_from([None, b"[]"])),
+    st.builds(RefreshOrdered, st.booleans(), st.sampled_from([100.0, 0.0, 100.0, 100.0]), st.sampled_from([None, "1"])),
+)
+actions: st.SearchStrategy[Json | str | Answer | SubscriptionEnded | Wait | Ordered] = st.one_of(
+    commands, commands, answers, answers, ends, waits, orders
 )
 scripts = st.lists(actions, min_size=10, max_size=60)
 
@@ -111,7 +129,7 @@ class Client:
     """Feeds a session, keeps account of what it asks for and is sent, and checks every step."""
 
     def __init__(self) -> None:
-        self.talk = Talk(command_concurrency=CONCURRENCY, channel_limit=3)
+        self.talk = Talk(command_concurrency=CONCURRENCY, channel_limit=CHANNELS)
         self.asks: list[Effect] = []
         self.active: set[str] = set()
         """Channels started and not ended, by this side or the other."""
@@ -147,6 +165,9 @@ class Client:
                 case Close(disconnect):
                     self.closed = disconnect.code
                     assert position == len(effects) - 1
+                case AskSubscribe(request):
+                    assert request.channel not in self.active
+                    self.asks.append(effect)
                 case StartSubscription(subscribe):
                     assert subscribe.channel not in self.active
                     self.active.add(subscribe.channel)
@@ -159,12 +180,14 @@ class Client:
                     self.answered += [reply["id"]] if "id" in reply else []
                     if "error" in reply:
                         assert reply["error"]["code"] in ERROR_CODES
+                case Identify() | RefuseOrder():
+                    pass
                 case WakeAt(time):
                     assert time >= self.talk.now
                 case _:
                     self.asks.append(effect)
         assert self.closed is None or self.closed in CLOSE_CODES
-        assert len(self.asks) <= CONCURRENCY + 1
+        assert len(self.asks) <= CONCURRENCY + CHANNELS + 1
 
     def answer(self, ask: Effect, *, fails: bool) -> None:
         self.asks.remove(ask)
@@ -175,7 +198,7 @@ def is_start(ask: Effect, channel: str) -> bool:
     return isinstance(ask, StartSubscription) and ask.request.channel == channel
 
 
-def outcome(ask: Effect, *, fails: bool) -> Event:  # noqa: PLR0911 - one for each kind of question
+def outcome(ask: Effect, *, fails: bool) -> Event:  # noqa: C901, PLR0911 - one for each kind of question
     admitted = Admitted(user="alice", grants=EVERYTHING)
     match ask:
         case AskConnect():
@@ -196,10 +219,17 @@ def outcome(ask: Effect, *, fails: bool) -> Event:  # noqa: PLR0911 - one for ea
             return Answered(number, Errors.INTERNAL if fails else Stats())
         case AskHistory(id=number):
             return Answered(number, Errors.INTERNAL if fails else Page(epoch="e", top=1))
+        case AskSubscribe(request):
+            refused = Refused(code=103, reason="x")
+            return SubscribeDecided(request.channel, refused if fails else Allowed(info="1"), ttl=13.0)
+        case AskSubRefresh(id=number, request=refresh):
+            return SubRefreshAnswered(number, refresh.channel, Errors.INTERNAL if fails else Allowed(), ttl=13.0)
+        case AskRpc(id=number):
+            return Answered(number, Errors.INTERNAL if fails else CallResult(b"1"))
     raise AssertionError(ask)
 
 
-def run(script: list[Json | str | Answer | SubscriptionEnded | Wait]) -> Client:
+def run(script: list[Json | str | Answer | SubscriptionEnded | Wait | Ordered]) -> Client:
     client = Client()
     client.command({"id": 0, "connect": {}})
     client.answer(client.asks[0], fails=False)
@@ -210,6 +240,8 @@ def run(script: list[Json | str | Answer | SubscriptionEnded | Wait]) -> Client:
                     client.answer(client.asks[which % len(client.asks)], fails=fails)
             case SubscriptionEnded():
                 client.ended(action)
+            case UnsubscribeOrdered() | SubscribeOrdered() | RefreshOrdered():
+                client.event(action)
             case Wait(seconds):
                 client.talk.now += seconds
                 client.event(TimeElapsed())

@@ -225,11 +225,10 @@ class TestNotOffered:
         [
             ({}, None, 3501),
             ({"channel": "live:other", "token": "t"}, 103, None),
-            ({"channel": "live:a", "token": ""}, 107, None),
-            ({"channel": "live:a", "token": "t"}, 108, None),
+            ({"channel": "live:a", "token": "t"}, None, 3501),
         ],
     )
-    def test_sub_refresh(self, ask: Json, error: int | None, close: int | None) -> None:
+    def test_sub_refresh_of_what_no_token_gave(self, ask: Json, error: int | None, close: int | None) -> None:
         talk = connected()
         talk.subscribe("live:a")
         effects = talk.say({"id": 3, "sub_refresh": ask})

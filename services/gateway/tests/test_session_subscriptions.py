@@ -9,6 +9,7 @@ import pytest
 from warren_gateway.domain.effects import EndSubscription, StartSubscription
 from warren_gateway.domain.events import SubscribeAnswered, SubscriptionEnded
 from warren_gateway.domain.requests import Subscribe, Subscribed
+from warren_gateway.domain.tags_filter import FilterNode, TagsFilter
 from warren_shared.contracts.auth import Admitted, Grant, GrantScope, Operation
 from warren_shared.contracts.codes import Errors, Unsubscribes
 from warren_shared.contracts.presence import Member
@@ -82,6 +83,15 @@ class TestRefused:
         ask = {"channel": "live:a", "tf": {"key": "k", "cmp": "eq", "val": "v"}}
         assert error_of(connected().say({"id": 2, "subscribe": ask})) == 107
 
+    def test_with_a_tags_filter_that_means_nothing(self) -> None:
+        ask = {"channel": "filtered:a", "tf": {"key": "k", "cmp": "like", "val": "v"}}
+        assert error_of(connected().say({"id": 2, "subscribe": ask})) == 107
+
+    def test_with_a_tags_filter_that_is_nested_deeper_than_can_be_read(self) -> None:
+        deep = '{"op":"not","nodes":[' * 5000 + "]}" * 5000
+        ask = f'{{"id":2,"subscribe":{{"channel":"filtered:a","tf":{deep}}}}}'
+        assert closed_with(connected().say(ask)) == 3501
+
     def test_by_the_bus_side(self) -> None:
         talk = connected()
         talk.say({"id": 2, "subscribe": {"channel": "live:a"}})
@@ -93,6 +103,17 @@ class TestRefused:
 
 
 class TestTerms:
+    def test_a_tags_filter_takes_the_place_of_deltas(self) -> None:
+        ask: dict[str, Any] = {
+            "tf": {"op": "not", "nodes": [{"key": "k", "cmp": "in", "vals": ["v"]}]},
+            "delta": "fossil",
+        }
+        leaf = FilterNode(key="k", cmp="in", vals=("v",))
+        wanted = TagsFilter(FilterNode(op="not", nodes=(leaf,)))
+        assert asked("filtered:a", **ask) == Subscribe(
+            "filtered:a", recoverable=True, positioned=True, tags_filter=wanted
+        )
+
     def test_of_a_plain_namespace(self) -> None:
         assert asked("live:a") == Subscribe("live:a")
 
@@ -169,7 +190,14 @@ class TestTerms:
         assert request.recover_from == Position("e", 4)
 
     def test_compaction_offer_and_fossil_delta_are_passed_over(self) -> None:
-        assert asked("live:a", flag=1, delta="fossil", data={"x": 1}, token="t") == Subscribe("live:a")
+        assert asked("live:a", flag=1, delta="fossil", data={"x": 1}) == Subscribe("live:a")
+
+    @pytest.mark.parametrize("pattern", ["trades:#", "trades:eu.*"])
+    def test_of_a_pattern_are_none_whatever_is_asked_and_the_namespace_forces(self, pattern: str) -> None:
+        request = asked(pattern, recover=True, recoverable=True, positioned=True, join_leave=True, flag=2)
+        assert request == Subscribe(pattern)
+        reply = sent(connected().subscribe(pattern))[0]
+        assert reply == {"id": 2, "subscribe": {}}
 
     def test_user_limited_channel_of_the_user(self) -> None:
         assert only(

@@ -6,15 +6,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from warren_gateway.domain.encoding import Numbered
+from warren_gateway.domain.publications import Publication
 from warren_gateway.domain.stream import Ask, Filling, HoldLimit, Stream, Verdict
 from warren_shared.contracts.publication import Position
 
 WIDE = HoldLimit()
 
 
-def pub(offset: int, size: int = 1) -> Numbered:
-    return Numbered(offset, b"x" * size)
+def pub(offset: int, size: int = 1) -> Publication:
+    return Publication(b"x" * size, offset)
 
 
 def at(offset: int, limit: HoldLimit = WIDE) -> Stream:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-defined]  # the stubs leave it out
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Close, Frame
@@ -10,7 +13,8 @@ from websockets.frames import Opcode as Theirs
 from websockets.streams import StreamReader
 
 from warren_gateway.adapters.frames import CloseCode, FrameError, FrameReader, Opcode, close_frame, frame
-from warren_gateway.adapters.framing import JsonFraming
+from warren_gateway.adapters.framing import JSON_FRAMING, PROTOBUF_FRAMING
+from warren_gateway.ports import Framing
 
 
 def masked(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
@@ -142,15 +146,23 @@ def test_close_frame_holds_code_and_as_much_of_the_reason_as_fits(reason: str) -
 
 @given(st.lists(st.sampled_from([1, 125, 126, 65_536]).map(lambda size: b"x" * size), min_size=1, max_size=6))
 def test_every_push_has_a_frame_of_its_own(pushes: list[bytes]) -> None:
-    packed = JsonFraming().pack(pushes)
-    stream, found = StreamReader(), []
+    assert list(frames_in(JSON_FRAMING.pack(pushes))) == [(Theirs.TEXT, push) for push in pushes]
+
+
+@given(st.lists(st.sampled_from([0, 1, 127, 128, 65_536]).map(lambda size: b"x" * size), min_size=1, max_size=6))
+def test_in_protobuf_it_is_a_binary_frame_and_the_push_comes_behind_its_length(pushes: list[bytes]) -> None:
+    delimited = [_VarintBytes(len(push)) + push for push in pushes]
+    assert list(frames_in(PROTOBUF_FRAMING.pack(pushes))) == [(Theirs.BINARY, push) for push in delimited]
+
+
+def frames_in(packed: bytes) -> Iterator[tuple[Theirs, bytes]]:
+    stream = StreamReader()
     stream.feed_data(packed)
     while stream.buffer:
         parsed = parse_one(stream)
-        assert parsed.opcode == Theirs.TEXT
-        found.append(bytes(parsed.data))
-    assert found == pushes
+        yield parsed.opcode, bytes(parsed.data)
 
 
-def test_no_push_is_no_frame() -> None:
-    assert JsonFraming().pack(()) == b""
+@pytest.mark.parametrize("framing", [JSON_FRAMING, PROTOBUF_FRAMING])
+def test_no_push_is_no_frame(framing: Framing) -> None:
+    assert framing.pack(()) == b""

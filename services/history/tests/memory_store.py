@@ -40,6 +40,7 @@ class MemoryStore:
         self._streams: dict[str, _Stream] = {}
         self._epochs = self._age = self._seen = 0
         self._closed = False
+        self.trials: dict[str, tuple[str, int]] = {}
         self.fail: Exception | None = None
         """Raised by every call while it is set."""
         self.fails_on: bytes | None = None
@@ -111,6 +112,16 @@ class MemoryStore:
         for channel in dead:
             del self._streams[channel]
         return Trimmed(publications, ids, len(dead), more=False)
+
+    async def begin_trial(self, queue: str, delivery: str) -> int:
+        self._check()
+        before, begun = self.trials.get(queue, (delivery, 0))
+        self.trials[queue] = delivery, (begun if before == delivery else 0) + 1
+        return self.trials[queue][1]
+
+    async def end_trial(self, queue: str) -> None:
+        self._check()
+        self.trials.pop(queue, None)
 
     def size(self) -> StoreSize:
         streams = self._streams.values()

@@ -118,6 +118,14 @@ class Recognising:
         ]
         assert offsets(await store.read(plan(), now=T0)) == [1]
 
+    async def test_a_message_id_in_two_batches_at_the_same_time_is_stored_once(self, store: Store) -> None:
+        batches = [[new(f"{turn}-first"), new(f"{turn}", message_id="m1"), new(f"{turn}-last")] for turn in range(8)]
+        results = await asyncio.gather(*(store.append(batch, now=T0) for batch in batches))
+        one, *others = sorted((result[1] for result in results), key=lambda item: item.duplicate)
+        assert [one.duplicate, *(item.duplicate for item in others)] == [False] + [True] * 7
+        assert {(item.offset, item.content.data) for item in others} == {(one.offset, one.content.data)}
+        assert offsets(await store.read(plan(), now=T0)) == list(range(1, 18))
+
     async def test_message_ids_are_per_channel(self, store: Store) -> None:
         await store.append([new("a", message_id="m1")], now=T0)
         (other,) = await store.append([new("a", message_id="m1", channel="chat:other")], now=T0)
@@ -290,6 +298,8 @@ class Ending:
             await store.remove("chat:room")
         with pytest.raises(StoreUnavailableError):
             await store.renew_epochs()
+        with pytest.raises(StoreUnavailableError):
+            await store.begin_trial("q.0", "a")
         await store.close()
 
 
@@ -346,5 +356,43 @@ class Removing:
         assert (after.offset, after.epoch) == (3, page.epoch)
 
 
-class StoreBehaviour(Appending, Recognising, Reading, Ending, Removing):
+class Trimming:
+    """For stores whose trimming is bounded; the subclass gives a fixture ``store``, empty."""
+
+    async def test_trimming_goes_in_slices_from_the_oldest(self, store: Store) -> None:
+        keep = Retention(size=1000, ttl=1000, meta_ttl=DAY)
+        await append_texts(store, *"abcdefg", keep=keep)
+        counts = []
+        for _ in range(4):
+            trimmed = await store.trim(now=T0 + 1000, limit=3)
+            counts.append((trimmed.publications, trimmed.more))
+            # Even seen from a clock that stepped back, what is left has no gap.
+            left = offsets(await store.read(plan(keep=keep), now=T0))
+            assert left == list(range(8 - len(left), 8))
+        assert counts == [(3, True), (3, True), (1, False), (0, False)]
+
+    async def test_a_much_lowered_size_is_trimmed_a_bounded_part_at_a_time(self, store: Store) -> None:
+        wide, narrow = Retention(10_000, HOUR, DAY), Retention(1, HOUR, DAY)
+        await store.append([new(str(number), keep=wide) for number in range(1000)], now=T0)
+        await append_texts(store, "x", keep=narrow)
+        assert 700 < store.size().publications < 1000
+        for _ in range(4):
+            await append_texts(store, "x", keep=narrow)
+        assert store.size().publications == 1
+
+
+class Trying:
+    async def test_trials_of_a_delivery_that_do_not_end_are_counted(self, store: Store) -> None:
+        assert [await store.begin_trial("q.0", "a") for _ in range(3)] == [1, 2, 3]
+        assert await store.begin_trial("q.1", "a") == 1
+        await store.end_trial("q.0")
+        await store.end_trial("q.0")
+        assert [await store.begin_trial(queue, "a") for queue in ("q.0", "q.1")] == [1, 2]
+
+    async def test_a_trial_of_another_delivery_begins_the_count_anew(self, store: Store) -> None:
+        counts = [await store.begin_trial("q.0", delivery) for delivery in ("a", "a", "b", "a")]
+        assert counts == [1, 2, 1, 1]
+
+
+class StoreBehaviour(Appending, Recognising, Reading, Ending, Removing, Trying):
     """All of it; the subclass gives a fixture ``store``, empty, with WINDOW as idempotency window."""

@@ -16,7 +16,7 @@ from warren_history.metrics import CATALOGUE, Counts
 from warren_history.settings import HistorySettings
 from warren_shared.contracts.history import Page, ReadRequest, Removed, RemoveRequest
 from warren_shared.contracts.rpc import Failed
-from warren_shared.messaging.port import BatchHandler, BindingPlan, Delivery, InboxListener, RequestHandler
+from warren_shared.messaging.port import BatchHandler, BindingPlan, Caller, Delivery, InboxListener, RequestHandler
 from warren_shared.observability.metrics import Collect, Metrics
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.errors import StartupError
@@ -58,6 +58,9 @@ class FakeBus(FakePublisher):
     def open_inbox(self, listener: InboxListener, *, max_length: int = 100_000) -> None:
         raise NotImplementedError
 
+    def open_calls(self) -> Caller:
+        raise NotImplementedError
+
     async def request(self, exchange: str, routing_key: str, body: bytes, *, deadline: float) -> bytes:
         raise NotImplementedError
 
@@ -69,6 +72,10 @@ class FakeBus(FakePublisher):
 
     @property
     def connected(self) -> bool:
+        return True
+
+    @property
+    def ready(self) -> bool:
         return True
 
 

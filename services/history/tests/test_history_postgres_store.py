@@ -16,7 +16,7 @@ from warren_history.domain.publications import Content, NewPublication, Retentio
 from warren_history.ports import Store, StoreUnavailableError, StoreUnusableError
 
 from .databases import OPTIONS
-from .store_behaviour import DAY, HOUR, T0, WINDOW, StoreBehaviour, append_texts, new, offsets, plan, texts
+from .store_behaviour import DAY, HOUR, T0, WINDOW, StoreBehaviour, Trimming, append_texts, new, offsets, plan, texts
 
 pytestmark = pytest.mark.postgres
 
@@ -36,7 +36,7 @@ async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-class TestPostgresStore(StoreBehaviour):
+class TestPostgresStore(StoreBehaviour, Trimming):
     @pytest.fixture
     def store(self, store: PostgresStore) -> Store:
         return store
@@ -241,29 +241,6 @@ async def test_many_first_reads_at_once_share_transactions_and_get_one_epoch_eac
     assert store.size().streams == 50
 
 
-async def test_trimming_goes_in_slices_from_the_oldest(store: PostgresStore) -> None:
-    keep = Retention(size=1000, ttl=1000, meta_ttl=DAY)
-    await append_texts(store, *"abcdefg", keep=keep)
-    counts = []
-    for _ in range(4):
-        trimmed = await store.trim(now=T0 + 1000, limit=3)
-        counts.append((trimmed.publications, trimmed.more))
-        # Even seen from a clock that stepped back, what is left has no gap.
-        left = offsets(await store.read(plan(keep=keep), now=T0))
-        assert left == list(range(8 - len(left), 8))
-    assert counts == [(3, True), (3, True), (1, False), (0, False)]
-
-
-async def test_a_much_lowered_size_is_trimmed_a_bounded_part_at_a_time(store: PostgresStore) -> None:
-    wide, narrow = Retention(10_000, HOUR, DAY), Retention(1, HOUR, DAY)
-    await store.append([new(str(number), keep=wide) for number in range(1000)], now=T0)
-    await append_texts(store, "x", keep=narrow)
-    assert 700 < store.size().publications < 1000
-    for _ in range(4):
-        await append_texts(store, "x", keep=narrow)
-    assert store.size().publications == 1
-
-
 async def test_trimming_forgets_no_stream_that_was_prolonged(store: PostgresStore) -> None:
     keep = Retention(size=10, ttl=1000, meta_ttl=2000)
     (first,) = await append_texts(store, "a", keep=keep)
@@ -342,6 +319,19 @@ async def test_processes_that_start_at_once_make_the_tables_once(database: str, 
     assert await other.fetchval("SELECT version FROM warren_history.schema_version") == len(MIGRATIONS)
     for store in stores:
         await store.close()
+
+
+async def test_a_database_of_the_first_version_becomes_one_of_the_newest_while_a_process_uses_it(
+    store: PostgresStore, database: str, other: asyncpg.Connection
+) -> None:
+    await append_texts(store, "a")
+    await other.execute("DROP TABLE warren_history.trials; UPDATE warren_history.schema_version SET version = 1")
+    upgraded = await PostgresStore.open(database, OPTIONS)
+    try:
+        assert await upgraded.begin_trial("q.0", "a") == 1
+        assert [item.offset for item in (*await append_texts(store, "b"), *await append_texts(upgraded, "c"))] == [2, 3]
+    finally:
+        await upgraded.close()
 
 
 async def test_a_database_of_a_newer_version_is_refused_in_one_line(database: str, other: asyncpg.Connection) -> None:

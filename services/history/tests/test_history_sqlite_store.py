@@ -19,7 +19,7 @@ from warren_history.adapters.sqlite_store import SqliteOptions, SqliteStore
 from warren_history.domain.publications import Content, NewPublication, Retention
 from warren_history.ports import Store, StoreUnavailableError, StoreUnusableError
 
-from .store_behaviour import DAY, HOUR, T0, WINDOW, StoreBehaviour, append_texts, new, offsets, plan, texts
+from .store_behaviour import DAY, HOUR, T0, WINDOW, StoreBehaviour, Trimming, append_texts, new, offsets, plan, texts
 
 OPTIONS = SqliteOptions(synchronous=Synchronous.NORMAL, idempotency_window=WINDOW)
 """Without flushes to the disk: only a power cut would tell the difference."""
@@ -41,7 +41,7 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
-class TestSqliteStore(StoreBehaviour):
+class TestSqliteStore(StoreBehaviour, Trimming):
     @pytest.fixture
     def store(self, store: SqliteStore) -> Store:
         return store
@@ -234,29 +234,6 @@ async def test_a_read_sees_one_moment_while_appends_go_on(store: SqliteStore) ->
             group.create_task(watch())
 
 
-async def test_trimming_goes_in_slices_from_the_oldest(store: SqliteStore) -> None:
-    keep = Retention(size=1000, ttl=1000, meta_ttl=DAY)
-    await append_texts(store, *"abcdefg", keep=keep)
-    counts = []
-    for _ in range(4):
-        trimmed = await store.trim(now=T0 + 1000, limit=3)
-        counts.append((trimmed.publications, trimmed.more))
-        # Even seen from a clock that stepped back, what is left has no gap.
-        left = offsets(await store.read(plan(keep=keep), now=T0))
-        assert left == list(range(8 - len(left), 8))
-    assert counts == [(3, True), (3, True), (1, False), (0, False)]
-
-
-async def test_a_much_lowered_size_is_trimmed_a_bounded_part_at_a_time(store: SqliteStore) -> None:
-    wide, narrow = Retention(10_000, HOUR, DAY), Retention(1, HOUR, DAY)
-    await store.append([new(str(number), keep=wide) for number in range(1000)], now=T0)
-    await append_texts(store, "x", keep=narrow)
-    assert 700 < store.size().publications < 1000
-    for _ in range(4):
-        await append_texts(store, "x", keep=narrow)
-    assert store.size().publications == 1
-
-
 async def test_the_file_is_the_owners_alone(store: SqliteStore, path: Path) -> None:
     await append_texts(store, "a")
     assert [_mode(file) for file in (str(path), f"{path}-wal", f"{path}-shm", f"{path}-mark")] == [0o600] * 4
@@ -278,6 +255,23 @@ async def test_a_new_file_has_the_newest_version_and_opening_again_keeps_it(stor
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT version FROM schema_version").fetchall() == [(len(MIGRATIONS),)]
     connection.close()
+
+
+async def test_a_file_of_the_first_version_becomes_one_of_the_newest_with_all_it_holds(
+    store: SqliteStore, path: Path
+) -> None:
+    (first,) = await append_texts(store, "a")
+    await store.close()
+    connection = sqlite3.connect(path)
+    connection.executescript("DROP TABLE trials; UPDATE schema_version SET version = 1")
+    connection.close()
+    reopened = await SqliteStore.open(path, OPTIONS)
+    try:
+        assert await reopened.begin_trial("q.0", "a") == 1
+        page = await reopened.read(plan(), now=T0)
+        assert (page.epoch, texts(page)) == (first.epoch, ["a"])
+    finally:
+        await reopened.close()
 
 
 async def test_a_file_of_a_newer_version_is_refused(store: SqliteStore, path: Path) -> None:

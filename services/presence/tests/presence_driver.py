@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from warren_presence.domain.effects import Announce, Answer, Effect, Note, SendProbe
+from warren_presence.domain.effects import Announce, Answer, Effect, Note, SendProbe, Turned
 from warren_presence.domain.partition import Input, Partition
 from warren_presence.domain.questions import Question
 from warren_presence.domain.syncs import Syncs
@@ -118,6 +118,12 @@ class Driver:
         made = [effect for effect in self.effects if isinstance(effect, Announce)]
         self.effects = [effect for effect in self.effects if not isinstance(effect, Announce)]
         return [(each.type.value, each.channel, orjson.loads(each.info)["client"]) for each in made]
+
+    def turns(self) -> list[tuple[str, bool]]:
+        """Return which channels were occupied or vacated since the last call."""
+        made = [effect for effect in self.effects if isinstance(effect, Turned)]
+        self.effects = [effect for effect in self.effects if not isinstance(effect, Turned)]
+        return [(each.channel, each.occupied) for each in made]
 
     def notes(self) -> list[str]:
         return [effect.event for effect in self.effects if isinstance(effect, Note)]

@@ -29,6 +29,7 @@ from warren_presence.metrics import (
     collector,
 )
 from warren_shared.contracts.envelope import Message
+from warren_shared.contracts.namespaces import parse_namespaces
 from warren_shared.contracts.presence import Members, Probe, Query, SnapshotRequest, Stats
 from warren_shared.messaging.dead_letters import REASON_HEADER, SERVICE_HEADER
 from warren_shared.messaging.port import Delivery, Outgoing
@@ -47,7 +48,15 @@ class Setup:
     def __init__(self, tracing: Tracing | None = None) -> None:
         self.publisher, self.clock, syncs = FakePublisher(), FakeClock(), Syncs("p")
         partition = Partition("p", syncs, max_members=100, max_held=10)
-        self.worker = PartitionWorker(QUEUE, partition, self.publisher, self.clock, tracing or Tracing(None))
+        self.namespaces = "namespaces: [{name: chat, presence: true}]"
+        self.worker = PartitionWorker(
+            QUEUE,
+            partition,
+            self.publisher,
+            self.clock,
+            tracing or Tracing(None),
+            lambda: parse_namespaces(self.namespaces),
+        )
         self.ticker = Ticker([self.worker], syncs, self.publisher)
 
     async def deliver(self, *messages: Message) -> None:
@@ -214,6 +223,24 @@ async def test_a_snapshot_request_that_cannot_be_sent_is_sent_later(gateway: Rep
     assert setup.ticker.requests == 1
 
 
+async def test_backends_are_told_of_a_channels_first_occupant_and_its_last_ones_end_where_they_are_to_know(
+    setup: Setup, gateway: Reports
+) -> None:
+    def told() -> list[tuple[str, str]]:
+        events = [sent for sent in setup.publisher.confirmed if sent.exchange == "warren.events"]
+        return [(event.routing_key, orjson.loads(event.body)["channel"]) for event in events]
+
+    await setup.deliver(gateway.joined("c1", "chat:room"), gateway.left("c1", "chat:room"))
+    assert told() == []
+
+    setup.namespaces = "namespaces: [{name: chat, presence: true, occupancy_events: true}]"
+    await setup.deliver(gateway.joined("c1", "chat:room"), gateway.joined("c2", "chat:room"))
+    assert told() == [("channel.occupied", "chat:room")]
+    await setup.deliver(gateway.left("c1", "chat:room"), gateway.left("c2", "chat:room"))
+    assert told() == [("channel.occupied", "chat:room"), ("channel.vacated", "chat:room")]
+    assert setup.worker.told == {"channel.occupied": 1, "channel.vacated": 1}
+
+
 async def test_the_partitions_of_a_process_share_a_snapshot_request(gateway: Reports) -> None:
     publisher, clock, syncs = FakePublisher(), FakeClock(), Syncs("p")
     workers = [
@@ -223,6 +250,7 @@ async def test_the_partitions_of_a_process_share_a_snapshot_request(gateway: Rep
             publisher,
             clock,
             Tracing(None),
+            lambda: parse_namespaces("namespaces: []"),
         )
         for index in range(4)
     ]

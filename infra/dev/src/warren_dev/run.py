@@ -15,12 +15,13 @@ from typing import Final
 
 from warren_dev.broker import PrivateBroker, accepts, prepare_broker, speaks_amqp
 from warren_dev.errors import SetupError
+from warren_dev.haproxy import find_haproxy
 from warren_dev.ledger import Ledger, only_run
 from warren_dev.open_files import raise_limit
 from warren_dev.ports import check_free
 from warren_dev.program import SupervisorError
-from warren_dev.secret_files import kept_passwords
-from warren_dev.services import RunPlan, choose_ops_ports, gateway_urls, service_programs, wanted_ports
+from warren_dev.secret_files import kept_passwords, kept_secret
+from warren_dev.services import RunPlan, choose_ops_ports, gateway_urls, proxy_programs, service_programs, wanted_ports
 from warren_dev.settings import read_settings
 from warren_dev.supervisor import Supervisor
 from warren_dev.terminal import Terminal
@@ -35,7 +36,7 @@ from warren_shared.topology.access import ACCESS, BACKEND_USER
 
 _BROKER_SECONDS: Final = 90.0
 _SERVICES_SECONDS: Final = 60.0
-_SERVICES_ON_BROKER: Final = ("auth", "presence", "history", "gateway")
+_SERVICES_ON_BROKER: Final = ("api", "auth", "presence", "history", "gateway")
 
 
 class Run:
@@ -96,8 +97,9 @@ class Run:
         secret_file = secret_in_force(self._run_dir, self._settings.token_secret)
         (self._run_dir / "history").mkdir(exist_ok=True)
         ops_ports = choose_ops_ports(self._settings, self._run_dir / "ops-ports.json")
-        plan = RunPlan(self._settings, self._run_dir, secret_file, broker_of, ops_ports, self._environment)
-        programs = service_programs(plan)
+        api_key = self._environment.get("WARREN_API_KEYS") or kept_secret(self._run_dir / "api-key")
+        plan = RunPlan(self._settings, self._run_dir, secret_file, api_key, broker_of, ops_ports, self._environment)
+        programs = (*service_programs(plan), *proxy_programs(plan))
         self._terminal.expect(program.name for program in programs)
         supervisor.add(*programs)
         await supervisor.start(*(program.name for program in programs))
@@ -160,6 +162,9 @@ class Run:
         backend = broker_of[BACKEND_USER]
         rows = [("Console", f"http://localhost:{self._settings.console_port}")]
         rows += [("WebSocket", url) for url in gateway_urls(self._settings)]
+        rows += [("HTTP API", f"http://localhost:{self._settings.api_port}/api        (X-API-Key: in .run/api-key)")]
+        if find_haproxy():
+            rows += [("One port", f"http://localhost:{self._settings.proxy_port} for both, by HAProxy")]
         rows += [("Token", "make token USER=alice        (CHANNELS=chat:a,chat:b TTL=1h)")]
         rows += [("Last trace", "make trace")] if not self._settings.exports_elsewhere else []
         if private is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from warren_dev.haproxy import Behind, find_haproxy, haproxy_program
 from warren_dev.ports import LOOPBACK, WantedPort, remembered_ports
 from warren_dev.program import Program, http_ok
 from warren_dev.settings import DEFAULT_OPS_PORTS, RunSettings, ops_port_variable
@@ -19,7 +20,7 @@ _SERVICE_RANK: Final = 1
 _CONSOLE_RANK: Final = 2  # last of the services, as it takes the others' spans until they end
 
 # What one service is told must not reach another: the token secret and the broker's passwords.
-_WITHHELD: Final = ("WARREN_AMQP_URL", "WARREN_AUTH_TOKEN_HMAC_SECRET")
+_WITHHELD: Final = ("WARREN_AMQP_URL", "WARREN_AUTH_TOKEN_HMAC_SECRET", "WARREN_API_KEYS")
 
 _OVERRIDABLE: Final = ("WARREN_HISTORY_STORE_PATH", "WARREN_CONSOLE_GATEWAY_URLS")
 """Of what a run decides on, this may as well be the user's; the rest must fit the run's other parts."""
@@ -33,6 +34,7 @@ class RunPlan:
     run_dir: Path
     secret_file: Path
     """Holds the secret that tokens are signed with."""
+    api_key: str
     broker_of: Mapping[str, BrokerUrl]
     """The broker as each service logs in to it."""
     ops_ports: Mapping[str, int]
@@ -58,6 +60,9 @@ def wanted_ports(settings: RunSettings) -> Iterator[WantedPort]:
     for index, name in enumerate(gateway_names(settings)):
         yield WantedPort(settings.port + index, f"WebSocket of {name}", "PORT")
     yield WantedPort(settings.console_port, "console", "CONSOLE_PORT")
+    yield WantedPort(settings.api_port, "HTTP API", "API_PORT")
+    if find_haproxy():
+        yield WantedPort(settings.proxy_port, "HAProxy", "PROXY_PORT")
     for service, port in settings.ops_ports.items():
         for index, name in enumerate(_programs_of(service, settings)):
             yield WantedPort(port + index, f"health and metrics of {name}", ops_port_variable(service))
@@ -85,14 +90,26 @@ def _programs_of(service: str, settings: RunSettings) -> Collection[str]:
     return gateway_names(settings) if service == "gateway" else (service,)
 
 
+def proxy_programs(plan: RunPlan) -> tuple[Program, ...]:
+    """Return HAProxy, where it is installed."""
+    executable = find_haproxy()
+    if executable is None:
+        return ()
+    settings = plan.settings
+    behind = Behind([settings.port + index for index in range(settings.gateways)], settings.api_port)
+    folder = plan.run_dir / "haproxy"
+    return (haproxy_program(executable, settings.proxy_port, behind, folder, plan.environment),)
+
+
 def service_programs(plan: RunPlan) -> tuple[Program, ...]:
-    """Return the console, auth, presence, history and the gateways."""
+    """Return the console, auth, presence, the API, history and the gateways."""
     settings = plan.settings
     history = {"WARREN_HISTORY_STORE_PATH": str(plan.run_dir / "history" / "history.sqlite3")}
     return (
         _program(plan, "console", "console", _console_environment(plan), rank=_CONSOLE_RANK),
         _program(plan, "auth", "auth", {"WARREN_AUTH_TOKEN_HMAC_SECRET": plan.secret_file.read_text("utf-8").strip()}),
         _program(plan, "presence", "presence", {}),
+        _program(plan, "api", "api", {"WARREN_API_PORT": str(settings.api_port), "WARREN_API_KEYS": plan.api_key}),
         _program(plan, "history", "history", history),
         *(
             _program(plan, "gateway", name, _gateway_environment(settings, index), rank=_GATEWAY_RANK)

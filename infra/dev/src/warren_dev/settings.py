@@ -27,6 +27,9 @@ class RunSettings:
     port: int
     gateways: int
     console_port: int
+    api_port: int
+    proxy_port: int
+    """Of gateways and API together, where HAProxy is installed."""
     ops_ports: Mapping[str, int]
     """By service, where the environment says so; the gateways' count up from the first one's."""
     amqp_url: BrokerUrl | None
@@ -40,7 +43,14 @@ class RunSettings:
     """Whether the environment says where traces go."""
 
 
-DEFAULT_OPS_PORTS: Final = {"gateway": 9101, "auth": 9111, "presence": 9121, "history": 9131, "console": 9141}
+DEFAULT_OPS_PORTS: Final = {
+    "gateway": 9101,
+    "auth": 9111,
+    "presence": 9121,
+    "history": 9131,
+    "console": 9141,
+    "api": 9151,
+}
 
 
 def ops_port_variable(service: str) -> str:
@@ -56,6 +66,8 @@ def read_settings(environment: Mapping[str, str], root: Path) -> RunSettings:
         port=_number(environment, "PORT", 8000, 1, _LAST_PORT - gateways + 1),
         gateways=gateways,
         console_port=_number(environment, "CONSOLE_PORT", 8080, 1, _LAST_PORT),
+        api_port=_number(environment, "API_PORT", 8070, 1, _LAST_PORT),
+        proxy_port=_number(environment, "PROXY_PORT", 8090, 1, _LAST_PORT),
         ops_ports={
             service: _number(environment, ops_port_variable(service), default, 1, _LAST_PORT - gateways + 1)
             for service, default in DEFAULT_OPS_PORTS.items()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Final
 
-from warren_auth.domain.admission import Outcome
+from warren_auth.domain.decisions import Outcome
 from warren_auth.handlers.requests import METHODS, RequestHandler
 from warren_shared.observability.metrics import AnyReading, HistogramReading, MetricSpec, Reading
 
@@ -21,10 +21,14 @@ REJECTED: Final = MetricSpec(
 )
 SECONDS: Final = MetricSpec("warren_auth_decision_seconds", "histogram", "How long decisions took, in seconds.")
 
-CATALOGUE: Final = (REQUESTS, REJECTED, SECONDS)
+INSECURE: Final = MetricSpec(
+    "warren_auth_insecure", "gauge", "1 where everybody is let in and may do everything; never in production."
+)
+
+CATALOGUE: Final = (REQUESTS, REJECTED, SECONDS, INSECURE)
 
 
-def collector(handler: RequestHandler) -> Callable[[], Iterable[AnyReading]]:
+def collector(handler: RequestHandler, *, insecure: bool = False) -> Callable[[], Iterable[AnyReading]]:
     """Return the function that reads all metrics; outcomes that have not happened read 0."""
 
     def collect() -> Iterable[AnyReading]:
@@ -32,5 +36,6 @@ def collector(handler: RequestHandler) -> Callable[[], Iterable[AnyReading]]:
             yield Reading(REQUESTS, handler.decisions[method, outcome], (method, outcome.value))
         yield Reading(REJECTED, handler.rejected)
         yield HistogramReading(SECONDS, handler.seconds)
+        yield Reading(INSECURE, insecure)
 
     return collect

@@ -1,4 +1,4 @@
-"""Makes connection tokens for development: prints a token and nothing else.
+"""Makes tokens for development: prints a connection token, or one for a channel, and nothing else.
 
 In production the application's own backend makes them, with any JWT library and the same secret.
 """
@@ -35,16 +35,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = load_settings(AuthSettings)
-        secret = _secret(arguments.secret_file, settings)
+        secret = _secret(arguments.secret_file, settings, for_channel=bool(arguments.channel))
     except (StartupError, SecretError, OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
-    if unknown := _without_namespace(arguments.channels, settings.namespaces_file):
+    if arguments.channels and arguments.channel:
+        parser.error("a token for a channel names no others: give --channel or --channels")
+    if unknown := _without_namespace([*arguments.channels, *arguments.channel], settings.namespaces_file):
         parser.error(f"channel {unknown!r} belongs to no namespace of {settings.namespaces_file}")
     if not arguments.user:
         parser.note("no user is named: this token is for the anonymous user")
     if not arguments.ttl:
         parser.note("this token is valid for ever")
     claims = token_claims(arguments.user, arguments.channels, arguments.ttl, arguments.info, settings, time.time())
+    if arguments.channel:
+        (claims["channel"],) = arguments.channel
     algorithm = _ALGORITHM if _ALGORITHM in settings.token_algorithms else settings.token_algorithms[0]
     sys.stdout.write(jwt.encode(claims, secret, algorithm) + "\n")
     return 0
@@ -78,6 +82,9 @@ def _parser() -> _Parser:
     parser.add_argument("--user", type=_user, required=True, help="who the token is for; empty: the anonymous user")
     parser.add_argument("--channels", type=_channels, default=(), help="channels to be subscribed to: a,b:c")
     parser.add_argument(
+        "--channel", type=_channel, default=(), help="make a subscription token instead, for this one channel"
+    )
+    parser.add_argument(
         "--ttl", type=_ttl, default=_DEFAULT_TTL, help="how long it is valid: 3600, 90s, 1h; 0: for ever (default: 1h)"
     )
     parser.add_argument("--info", type=_info, default=None, help="connection info, as JSON")
@@ -98,6 +105,13 @@ def _channels(text: str) -> list[str]:
             check_channel(channel)
     except ChannelNameError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return channels
+
+
+def _channel(text: str) -> list[str]:
+    channels = _channels(text)
+    if len(channels) > 1:
+        raise argparse.ArgumentTypeError("a subscription token is for one channel")
     return channels
 
 
@@ -129,8 +143,9 @@ def _without_namespace(channels: Sequence[str], file: Path) -> str | None:
     return next((channel for channel in channels if namespace_of(channel) not in namespaces.by_name), None)
 
 
-def _secret(file: Path | None, settings: AuthSettings) -> str:
-    secret = file.read_text("utf-8").strip() if file else settings.token_hmac_secret.get_secret_value()
+def _secret(file: Path | None, settings: AuthSettings, *, for_channel: bool) -> str:
+    own = settings.subscription_token_hmac_secret.get_secret_value() if for_channel else ""
+    secret = file.read_text("utf-8").strip() if file else own or settings.token_hmac_secret.get_secret_value()
     if not secret:
         raise StartupError(f"no secret: set {SECRET_VARIABLE} or give --secret-file")
     check_secret(secret)

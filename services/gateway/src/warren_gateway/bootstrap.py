@@ -10,9 +10,11 @@ from typing import Final
 
 import structlog
 
+from warren_gateway.adapters.connections import Connections
 from warren_gateway.adapters.garbage import leave_old_objects_alone
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.bus_side import bus_side
+from warren_gateway.control_side import take_orders
 from warren_gateway.identity import GatewayIdentity
 from warren_gateway.settings import GatewaySettings
 from warren_gateway.socket_side import socket_side
@@ -27,10 +29,18 @@ async def build(context: Context, settings: GatewaySettings) -> AsyncIterator[No
     """Run a gateway while the block runs. Raises StartupError."""
     raise_file_limit()
     identity = GatewayIdentity(settings.gateway_id, secrets.token_hex(8), context.clock.now())
+    options = _bus_side_options(settings)
+    here: list[Connections] = []
+
+    def count_clients() -> tuple[int, int]:
+        return sum(map(len, here)), sum(each.users for each in here)
+
     async with (
-        bus_side(context, _bus_side_options(settings), identity) as (channels, services),
-        socket_side(context, settings, identity, channels, services) as server,
+        bus_side(context, options, identity, count_clients) as (channels, services, dead_letters),
+        socket_side(context, settings, identity, channels, services) as (server, connections),
     ):
+        here.append(connections)
+        take_orders(context, connections.rules, connections, dead_letters, bind_deadline=options.bind_deadline)
         leave_old_objects_alone()
         _log.info("clients_awaited", gateway=identity.gateway, host=settings.host, port=server.port)
         yield
@@ -47,6 +57,7 @@ def _bus_side_options(settings: GatewaySettings) -> BusSideOptions:
         auth_deadline=settings.request_timeout,
         presence_deadline=settings.request_timeout,
         publish_deadline=settings.publish_timeout,
+        rpc_deadline=settings.rpc_timeout,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from warren_gateway.handlers.channels import LocalChannels
 from warren_gateway.handlers.counts import BusCounts, NamespaceCounts
+from warren_gateway.handlers.event_outbox import EventOutbox
 from warren_gateway.handlers.presence import PresenceReporter
 from warren_gateway.handlers.request_outcomes import RequestOutcomes
 from warren_shared.contracts.channels import NO_NAMESPACE_WORD
@@ -80,6 +81,13 @@ PRESENCE_MEMBERS: Final = MetricSpec("warren_gateway_presence_members", "gauge",
 PRESENCE_FAILURES: Final = MetricSpec(
     "warren_gateway_presence_report_failures", "counter", "Batches of presence reports that were not confirmed."
 )
+CLIENT_EVENTS: Final = MetricSpec(
+    "warren_gateway_client_events",
+    "counter",
+    "Events and messages of clients for backends. dropped: more waited than may, as while the broker is away;"
+    " failed: the broker did not confirm them, and they are not sent again.",
+    ("outcome",),
+)
 FANOUT_SECONDS: Final = MetricSpec(
     "warren_gateway_fanout_seconds", "histogram", "From a publication's arrival to its write to the last subscriber."
 )
@@ -119,6 +127,7 @@ CATALOGUE: Final = (
     DEAD_LETTERS_SUPPRESSED,
     PRESENCE_MEMBERS,
     PRESENCE_FAILURES,
+    CLIENT_EVENTS,
     FANOUT_SECONDS,
     LOOP_STALL,
     REQUESTS,
@@ -130,9 +139,15 @@ class BusMetrics:
     """Reads the counts when metrics are scraped."""
 
     def __init__(
-        self, counts: BusCounts, outcomes: RequestOutcomes, channels: LocalChannels, presence: PresenceReporter
+        self,
+        counts: BusCounts,
+        outcomes: RequestOutcomes,
+        channels: LocalChannels,
+        presence: PresenceReporter,
+        events: EventOutbox,
     ) -> None:
         self._counts, self._outcomes, self._channels, self._presence = counts, outcomes, channels, presence
+        self._events = events
 
     def collect(self) -> Iterable[AnyReading]:
         """Return all readings; the loop's delay begins anew."""
@@ -151,6 +166,9 @@ class BusMetrics:
         yield Reading(DEAD_LETTERS_SUPPRESSED, counts.dead_letters_suppressed)
         yield Reading(PRESENCE_MEMBERS, self._presence.members)
         yield Reading(PRESENCE_FAILURES, self._presence.failures)
+        yield Reading(CLIENT_EVENTS, self._events.sent, ("sent",))
+        yield Reading(CLIENT_EVENTS, self._events.dropped, ("dropped",))
+        yield Reading(CLIENT_EVENTS, self._events.failed, ("failed",))
         yield HistogramReading(FANOUT_SECONDS, counts.fanout_seconds)
         yield Reading(LOOP_STALL, counts.longest_stall)
         counts.longest_stall = 0.0

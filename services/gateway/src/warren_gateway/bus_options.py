@@ -60,12 +60,20 @@ class BusSideOptions:
     auth_deadline: float = 5.0
     presence_deadline: float = 5.0
     publish_deadline: float = 10.0
+    rpc_deadline: float = 4.0
+    rpc_concurrency: int = 10_000
+    """Calls of backends in work at a time; beyond, clients are answered error 111."""
 
     presence_queue: int = 100_000
     """Joins and leaves that may wait to be reported; beyond, affected channels are reported whole."""
     presence_batch: int = 256
     drain_deadline: float = 3.0
     """How long the end waits for the last reports to presence, the one of its own end included."""
+
+    event_queue: int = 10_000
+    """Events and messages of clients that may wait to be published to backends; beyond, they are dropped."""
+    event_queue_bytes: int = 33_554_432
+    event_batch: int = 256
 
     dead_letters_per_second: float = 50.0
     """Malformed deliveries kept as dead letters; more are only counted."""

@@ -7,18 +7,34 @@ how the other works.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from warren_gateway.domain.requests import Publish, Subscribe, Subscribed
+from warren_gateway.domain.events import Event
+from warren_gateway.domain.requests import Call, CallResult, ClientMessage, Publish, Subscribe, Subscribed
 from warren_gateway.domain.subscribers import Framing, Subscriber
-from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
+from warren_shared.contracts.auth import (
+    Admitted,
+    Allowed,
+    ConnectRequest,
+    RefreshRequest,
+    Refused,
+    SubRefreshRequest,
+    SubscribeRequest,
+)
+from warren_shared.contracts.clients import ClientEvent
 from warren_shared.contracts.codes import ErrorCode
 from warren_shared.contracts.history import Page, ReadRequest
 from warren_shared.contracts.presence import Members, Stats
 
 __all__ = [
+    "Call",
+    "CallResult",
     "Channels",
+    "ClientEvent",
+    "ClientMessage",
+    "Clients",
+    "ControlledClient",
     "Framing",
     "Publish",
     "RequestFailedError",
@@ -52,6 +68,24 @@ class Channels(Protocol):
         """How many local connections are subscribed."""
 
 
+class ControlledClient(Protocol):
+    """One connection, as far as backends may order something of it."""
+
+    @property
+    def client(self) -> str:
+        """Its id."""
+
+    def feed(self, event: Event) -> None:
+        """Have something happen to it; does nothing if it is over."""
+
+
+class Clients(Protocol):
+    """The connections of this gateway."""
+
+    def find(self, user: str | None, client: str | None, session: str | None) -> Sequence[ControlledClient]:
+        """Return those of which all that is given is true; none if neither user nor client is given."""
+
+
 class ServiceUnavailableError(Exception):
     """A service, or the broker, did not answer in time: error 100 (temporary) to the client."""
 
@@ -70,6 +104,12 @@ class Services(Protocol):
     async def connect(self, request: ConnectRequest) -> Admitted | Refused:
         """Ask auth who a client is."""
 
+    async def subscribe(self, request: SubscribeRequest) -> Allowed | Refused:
+        """Ask auth about a token for one channel."""
+
+    async def sub_refresh(self, request: SubRefreshRequest) -> Allowed | Refused:
+        """Ask auth about a new token for a channel."""
+
     async def refresh(self, request: RefreshRequest) -> Admitted | Refused:
         """Ask auth to prolong a connection."""
 
@@ -86,3 +126,9 @@ class Services(Protocol):
 
     async def history(self, request: ReadRequest) -> Page:
         """Read a stream. Raises RequestFailedError."""
+
+    async def rpc(self, call: Call) -> CallResult:
+        """Call a backend. Raises RequestFailedError, at once if there is none."""
+
+    def tell(self, what: ClientMessage | ClientEvent) -> None:
+        """Have backends told of something, at most once and in the order of the calls. Returns at once."""

@@ -46,6 +46,19 @@ class GatewaySettings(ServiceSettings):
     websocket_path: str = Field(
         "/connection/websocket", pattern=r"^/\S+$", description="Path of the WebSocket endpoint."
     )
+    http_transports: bool = Field(
+        True,
+        description="Serve clients that have HTTP alone, at /connection/http_stream, /connection/sse and /emulation.",
+    )
+    compression: bool = Field(
+        False,
+        description="Compress WebSocket messages of 256 bytes and more for clients that offer permessage-deflate.",
+    )
+    unidirectional: bool = Field(
+        True,
+        description="Serve clients that send nothing but what they connect with, at /connection/uni_websocket, "
+        "/connection/uni_http_stream and /connection/uni_sse.",
+    )
     allowed_origins: Origins = Field(
         (),
         description="Origins of pages on other hosts that may connect, separated by commas; * stands for anything, "
@@ -55,6 +68,18 @@ class GatewaySettings(ServiceSettings):
     connection_limit: int = Field(0, ge=0, description="Connections at most; more are answered 503. 0: no limit.")
     connection_rate: int = Field(
         0, ge=0, description="New connections a second at most; more are answered 503. 0: no limit."
+    )
+    emulation_rate: int = Field(
+        300,
+        ge=0,
+        description="Requests with commands that a session over HTTP may send this gateway a second; "
+        "more are answered 429. 0: no limit.",
+    )
+    emulation_byte_rate: int = Field(
+        1_048_576,
+        ge=0,
+        description="Bytes of commands that a session over HTTP may send this gateway a second, but at least one "
+        "largest message; more are answered 429. 0: no limit.",
     )
     message_size_limit: int = Field(65_536, ge=1024, le=16_777_216, description="Largest message a client may send.")
     write_buffer_limit: int = Field(
@@ -83,9 +108,19 @@ class GatewaySettings(ServiceSettings):
         300, ge=1, description="Publications recovered by one subscribe at most; who missed more is not recovered."
     )
 
+    client_messages: bool = Field(
+        False, description="Publish what clients `send` on warren.events, for backends; else such clients are closed."
+    )
+    connection_events: bool = Field(
+        False, description="Tell backends on warren.events of every client that connects and disconnects."
+    )
+
     ping_interval: float = Field(25.0, ge=0, description="Time between pings to a client; 0 switches them off.")
     pong_timeout: float = Field(8.0, gt=0, description="How long a client may take to answer a ping.")
     stale_timeout: float = Field(10.0, gt=0, description="How long a client may take to send its connect command.")
+    expired_subscription_close_delay: float = Field(
+        25.0, ge=0, description="How long a client has to refresh a subscription whose token has expired."
+    )
     expired_close_delay: float = Field(
         25.0, ge=0, description="How long a connection outlives its token, so that the client can refresh it."
     )
@@ -116,6 +151,9 @@ class GatewaySettings(ServiceSettings):
     )
 
     request_timeout: float = Field(5.0, gt=0, description="How long another service may take to answer.")
+    rpc_timeout: float = Field(
+        4.0, gt=0, le=300, description="How long a backend may take to answer a client's call; SDKs wait for 5 s."
+    )
     publish_timeout: float = Field(10.0, gt=0, description="How long the broker may take to confirm a publication.")
 
     @model_validator(mode="after")

@@ -34,16 +34,22 @@ CUT: Final = MetricSpec(
     "warren_gateway_connections_cut", "counter", "Connections cut because the client did not answer a close in time."
 )
 
-CATALOGUE: Final = (CONNECTIONS, ACCEPTED, REFUSED, COMMANDS, ERROR_REPLIES, DISCONNECTS, CUT)
+ORDERS_REFUSED: Final = MetricSpec(
+    "warren_gateway_control_refused",
+    "counter",
+    "Times a client could not be subscribed to a channel that a backend ordered: it has too many, or history is down.",
+)
+
+CATALOGUE: Final = (CONNECTIONS, ACCEPTED, REFUSED, COMMANDS, ERROR_REPLIES, DISCONNECTS, CUT, ORDERS_REFUSED)
 
 
 class SocketCounters:
     """Plain numbers, read at a scrape."""
 
-    __slots__ = ("accepted", "commands", "cut", "disconnects", "error_replies", "refused")
+    __slots__ = ("accepted", "commands", "cut", "disconnects", "error_replies", "orders_refused", "refused")
 
     def __init__(self) -> None:
-        self.accepted = self.cut = 0
+        self.accepted = self.cut = self.orders_refused = 0
         self.refused: Counter[str] = Counter()
         self.commands: Counter[str] = Counter()
         self.error_replies: Counter[int] = Counter()
@@ -55,6 +61,7 @@ def readings(counters: SocketCounters, connections: Callable[[], int]) -> Iterab
     yield Reading(CONNECTIONS, connections())
     yield Reading(ACCEPTED, counters.accepted)
     yield Reading(CUT, counters.cut)
+    yield Reading(ORDERS_REFUSED, counters.orders_refused)
     for reason in sorted({*_REFUSALS, *counters.refused}):
         yield Reading(REFUSED, counters.refused[reason], (reason,))
     for method in METHODS:

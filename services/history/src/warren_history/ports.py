@@ -101,6 +101,16 @@ class Store(Protocol):
         meanwhile come next.
         """
 
+    async def begin_trial(self, queue: str, delivery: str) -> int:
+        """Note that a delivery, named by a digest, is tried alone, and return how many trials of it have begun and
+        not ended, this one included. A trial of another one of that queue begins the count anew.
+
+        When it returns, the note survives the death of the process.
+        """
+
+    async def end_trial(self, queue: str) -> None:
+        """Forget the trial of a queue, if there is one."""
+
     def size(self) -> StoreSize:
         """Return how much is kept; quick, does not wait and does not raise."""
 

@@ -34,6 +34,13 @@ async def build(context: Context, settings: PresenceSettings) -> AsyncIterator[N
 
 def _worker(context: Context, settings: PresenceSettings, process: str, syncs: Syncs, index: int) -> PartitionWorker:
     partition = Partition(process, syncs, max_members=settings.max_members, max_held=settings.max_held_queries)
-    worker = PartitionWorker(presence_partition(index), partition, context.bus, context.clock, context.tracing)
+    worker = PartitionWorker(
+        presence_partition(index),
+        partition,
+        context.bus,
+        context.clock,
+        context.tracing,
+        lambda: context.namespaces.current,
+    )
     context.bus.consume(worker.queue, worker.handle)
     return worker

@@ -10,6 +10,7 @@ from warren_presence.handlers.ticker import Ticker
 from warren_presence.handlers.worker import PartitionWorker
 from warren_shared.contracts.publication import DeliverType
 from warren_shared.observability.metrics import MetricSpec, Reading
+from warren_shared.topology.catalogue import EventKey
 
 _PARTITION: Final = ("partition",)
 
@@ -59,6 +60,9 @@ QUERIES: Final = MetricSpec(
     "Queries by result. too_early and too_many: asked while the index was filled; too_large: raise max_members.",
     ("result",),
 )
+TOLD: Final = MetricSpec(
+    "warren_presence_channel_events", "counter", "Channels that backends were told of, occupied or vacated.", ("event",)
+)
 REPLIES_DROPPED: Final = MetricSpec(
     "warren_presence_replies_dropped", "counter", "Replies that could not be sent.", _PARTITION
 )
@@ -83,6 +87,7 @@ CATALOGUE: Final = (
     RETRIES,
     REFUSED,
     QUERIES,
+    TOLD,
     REPLIES_DROPPED,
     DEAD_LETTERED,
     REQUESTS,
@@ -97,6 +102,8 @@ def collector(workers: Sequence[PartitionWorker], ticker: Ticker) -> Callable[[]
             yield from _of_partition(worker, (str(number),))
         for kind in (DeliverType.JOIN, DeliverType.LEAVE):
             yield Reading(ANNOUNCED, sum(worker.announced[kind] for worker in workers), (kind.value,))
+        for key in (EventKey.CHANNEL_OCCUPIED, EventKey.CHANNEL_VACATED):
+            yield Reading(TOLD, sum(worker.told[key] for worker in workers), (key.value.partition(".")[2],))
         for result in Result:
             yield Reading(QUERIES, sum(worker.partition.desk.results[result] for worker in workers), (result.value,))
         yield Reading(REQUESTS, ticker.requests)

@@ -23,6 +23,7 @@ class Operation(StrEnum):
     PRESENCE_IF_SUBSCRIBED = "presence_if_subscribed"
     HISTORY = "history"
     HISTORY_IF_SUBSCRIBED = "history_if_subscribed"
+    RPC = "rpc"  # calling methods whose name begins with the namespace's
 
 
 class GrantScope(StrEnum):
@@ -96,6 +97,45 @@ class RefreshRequest(Message):
     token: str
 
 
+class SubscribeRequest(Message):
+    """A client brings a token for one channel. Sent to ``auth.subscribe``."""
+
+    type_name = "auth.subscribe"
+
+    client: str
+    user: str
+    """Who the connection belongs to; the token must name the same user."""
+    channel: str
+    """The token must name the same channel."""
+    token: str
+
+
+class SubRefreshRequest(Message):
+    """A subscribed client brings a new token for the channel. Sent to ``auth.sub_refresh``."""
+
+    type_name = "auth.sub_refresh"
+
+    client: str
+    user: str
+    channel: str
+    token: str
+
+
+class Allowed(Message):
+    """The client may be subscribed to the channel, on these terms."""
+
+    type_name = "auth.allowed"
+
+    info: str | None = None
+    """The user's info in this channel as JSON text."""
+    data: str | None = None
+    """What the client is told with the subscription, as JSON text."""
+    expire_at: float | None = None
+    """Unix seconds at which the subscription ends unless it is refreshed."""
+    grants: Annotated[tuple[Grant, ...], BeforeValidator(_of_known_scope)] = ()
+    """What the client may do on the channel while it is subscribed, besides what it may anyhow."""
+
+
 class Admitted(Message):
     """The client is who it says, and this is what it may do."""
 
@@ -113,7 +153,7 @@ class Admitted(Message):
 
 
 class Refused(Message):
-    """The client is not let in: by an error reply (``disconnect`` false) or a close."""
+    """The client is not let in, or not to a channel: by an error reply (``disconnect`` false) or a close."""
 
     type_name = "auth.refused"
 

@@ -80,6 +80,32 @@ def is_private(channel: str) -> bool:
     return channel.startswith(PRIVATE_PREFIX) or channel.partition(":")[2].startswith(PRIVATE_PREFIX)
 
 
+def is_pattern(channel: str) -> bool:
+    """Whether a word of the name is exactly ``*`` or ``#``, so that it stands for many channels."""
+    if "*" not in channel and "#" not in channel:
+        return False
+    return not _WILDCARD_WORDS.isdisjoint(routing_key_of(channel).split("."))
+
+
+def check_pattern(pattern: str, *, max_length: int = MAX_ROUTING_KEY_BYTES) -> None:
+    """Raise ChannelNameError unless ``pattern`` may be subscribed to where patterns are allowed.
+
+    ``*`` stands for one word and ``#`` for any number, as on a topic exchange. There is one ``#`` at most: what a
+    broker and a gateway do to match several grows with their number. Otherwise it is made as a channel's name is, and
+    neither private nor limited to users.
+    """
+    words = routing_key_of(pattern).split(".")
+    if words.count("#") > 1:
+        raise ChannelNameError("a pattern has more than one word '#'")
+    if any("#" in word for word in words if word != "#"):
+        raise ChannelNameError("a pattern cannot be limited to users")
+    if is_private(pattern):
+        raise ChannelNameError("a pattern cannot be private")
+    check_channel(
+        channel_of(".".join("w" if word in _WILDCARD_WORDS else word for word in words)), max_length=max_length
+    )
+
+
 def namespace_pattern(namespace: str) -> str:
     """Return the topic binding key that matches every channel of a namespace."""
     return f"{namespace or NO_NAMESPACE_WORD}.#"

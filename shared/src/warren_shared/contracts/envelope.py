@@ -72,4 +72,5 @@ def decode_one_of(body: bytes, *types: type[AnyMessage]) -> AnyMessage:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ContractError(f"{name}: {where}: {first['msg']}") from error
+        told = f"{where}: {first['msg']}" if where else first["msg"]
+        raise ContractError(f"{name}: {told}") from error

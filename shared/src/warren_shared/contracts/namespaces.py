@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from warren_shared.contracts.channel_regex import check_regex, matches
 from warren_shared.contracts.channels import NAMESPACE_NAME, namespace_of
 from warren_shared.contracts.yaml_document import RepeatedKeyError, load_yaml
 
@@ -46,6 +47,15 @@ LONGEST_SECONDS: Final = 3650 * 86400.0
 """Ten years. What is longer, or infinite, is a mistake, and does not fit the store's times."""
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(le=LONGEST_SECONDS, allow_inf_nan=False)]
+
+
+_OF_STREAMS: Final = (
+    "force_recovery",
+    "allow_recovery",
+    "force_positioning",
+    "allow_positioning",
+    "allowed_delta_types",
+)
 
 
 class NamespaceOptions(BaseModel):
@@ -75,6 +85,12 @@ class NamespaceOptions(BaseModel):
     )
     force_positioning: bool = Field(False, description="Every subscription carries a stream position.")
     allow_positioning: bool = Field(False, description="A subscription that asks for it carries a stream position.")
+    allowed_delta_types: tuple[Literal["fossil"], ...] = Field(
+        (), description="How subscriptions that ask for it are sent differences in place of whole publications."
+    )
+    delta_publish: bool = Field(
+        False, description="Publications may be sent as differences, to those who asked; else they get them whole."
+    )
     allow_subscribe_for_client: bool = Field(False, description="Any user with an identity may subscribe.")
     allow_subscribe_for_anonymous: bool = Field(False, description="Anonymous users may subscribe too.")
     allow_publish_for_subscriber: bool = Field(False, description="Who is subscribed to a channel may publish to it.")
@@ -86,13 +102,39 @@ class NamespaceOptions(BaseModel):
     allow_history_for_subscriber: bool = Field(False, description="Who is subscribed may read history.")
     allow_history_for_client: bool = Field(False, description="Any user with an identity may read history.")
     allow_history_for_anonymous: bool = Field(False, description="Anonymous users may read history too.")
+    allow_rpc_for_client: bool = Field(
+        False, description="Any user with an identity may call backends' methods of this namespace (name:method)."
+    )
+    allow_rpc_for_anonymous: bool = Field(False, description="Anonymous users may call them too.")
+    subscription_events: bool = Field(
+        False, description="Backends are told on warren.events of every subscription and its end."
+    )
+    occupancy_events: bool = Field(
+        False, description="Backends are told on warren.events of a channel's first occupant and its last one's end."
+    )
+    allow_patterns: bool = Field(
+        False, description="Whoever may subscribe to the namespace's channels may subscribe to patterns of them."
+    )
+    allow_tags_filter: bool = Field(
+        False, description="Subscriptions may say by tags which publications they want; the others are not sent."
+    )
     allow_user_limited_channels: bool = Field(False, description="A channel name#42,43 admits exactly users 42 and 43.")
     publication_data_format: Literal["json", "json_object", "binary"] = Field(
         "json", description="What a publication's data must be; clients on JSON receive JSON formats only."
     )
+    channel_regex: Annotated[str, AfterValidator(check_regex)] = Field(
+        "", description="A regular expression (RE2) that channels' names, without the namespace, must match."
+    )
+    personal_channel: bool = Field(
+        False, description="Every user with an identity is subscribed to its own channel, name:#user, as it connects."
+    )
     bind_namespace: bool = Field(
         False, description="Gateways bind the whole namespace at once; for namespaces of personal channels."
     )
+
+    def names(self, channel: str) -> bool:
+        """Whether a channel of this namespace may have its name."""
+        return not self.channel_regex or matches(self.channel_regex, channel)
 
     @property
     def durable(self) -> bool:
@@ -109,7 +151,7 @@ class NamespaceOptions(BaseModel):
         if self.durable and self.history_ttl <= 0:
             raise ValueError("history_size needs a history_ttl above 0")
         if not self.durable:
-            for option in ("force_recovery", "allow_recovery", "force_positioning", "allow_positioning"):
+            for option in _OF_STREAMS:
                 if getattr(self, option):
                     raise ValueError(f"{option} needs history_size and history_ttl")
             if self.latest_only:
@@ -118,6 +160,8 @@ class NamespaceOptions(BaseModel):
             raise ValueError("auto_cache_recover needs force_recovery and force_recovery_mode cache")
         if self.durable and self.history_meta_ttl < self.history_ttl:
             raise ValueError("history_meta_ttl must not be shorter than history_ttl")
+        if self.occupancy_events and not self.presence:
+            raise ValueError("occupancy_events needs presence")
         if self.force_push_join_leave and not self.join_leave:
             raise ValueError("force_push_join_leave needs join_leave")
         return self
@@ -146,6 +190,11 @@ class Namespaces:
     """The namespaces of one valid file. ``""`` names the channels without a namespace."""
 
     by_name: Mapping[str, NamespaceOptions]
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """Return the namespaces that have a channel for each user."""
+        return tuple(name for name, options in self.by_name.items() if options.personal_channel)
 
     def of_channel(self, channel: str) -> NamespaceOptions | None:
         """Return the options of a channel's namespace, None if the namespace is unknown."""

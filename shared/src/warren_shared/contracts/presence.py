@@ -105,6 +105,16 @@ class Heartbeat(_FromGateway):
 
     type_name = "gateway.heartbeat"
 
+    version: str = ""
+    """Of the gateway's program."""
+    clients: int = 0
+    """Connections."""
+    users: int = 0
+    """Distinct users of these, without anonymous ones."""
+    channels: int = 0
+    """Channels that somebody on this gateway is subscribed to, patterns included."""
+    subscriptions: int = 0
+
 
 class Stopped(_FromGateway):
     """The gateway ended in good order; everyone on it is gone. Event ``gateway.stopped``."""

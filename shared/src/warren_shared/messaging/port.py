@@ -25,6 +25,10 @@ def _no_headers() -> Headers:
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 
+SUSPECT_AFTER: Final = 5
+"""Deliveries in vain: so many that a link or a process that just broke is not the reason."""
+_DELIVERY_COUNT: Final = "x-delivery-count"
+
 
 class BusError(Exception):
     """Base of what the bus raises."""
@@ -42,6 +46,10 @@ class UnsendableMessageError(PublishRejectedError):
     """The message holds something AMQP cannot carry, or the broker acts on and refuses: trying again
     will not help. Messages published at the same time may fail so without being the cause.
     """
+
+
+class UnroutableError(BusError):
+    """No queue took a mandatory message."""
 
 
 class DeadlineExceededError(BusError):
@@ -63,6 +71,8 @@ class Outgoing:
     correlation_id: str | None = None
     reply_to: str | None = None
     expiration_ms: int | None = None
+    mandatory: bool = False
+    """Whether ``publish`` raises UnroutableError if no queue takes it; needs a ``message_id`` nothing else has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +91,19 @@ class Delivery:
     redelivered: bool = False
     tag: int = field(default=0, compare=False)
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it was delivered in vain so often that it may be the cause. A quorum queue counts that."""
+        if not self.redelivered:
+            return False
+        count = self.headers.get(_DELIVERY_COUNT)
+        return isinstance(count, int) and count >= SUSPECT_AFTER
+
 
 BatchHandler = Callable[[Sequence[Delivery]], Awaitable[None]]
 """Handles a queue's deliveries in order, one batch at a time. Returning acks the whole batch;
-raising gives it back to the broker, which delivers it again, in order, after a pause."""
+raising gives it back to the broker, which delivers it again, in order, after a pause. A suspect
+delivery is a batch of its own."""
 
 RequestHandler = Callable[[Delivery], Awaitable[bytes]]
 """Answers one request with the reply's body. Raising answers ``rpc.failed`` with code 100."""
@@ -125,6 +144,17 @@ class Requester(Protocol):
 
         Raises BrokerUnavailableError, or DeadlineExceededError if no reply came in time. A request
         is never sent twice. Safe to cancel: a late reply is dropped.
+        """
+
+
+class Caller(Protocol):
+    """Asks programs that are not Warren's, and may not be there."""
+
+    async def call(self, message: Outgoing, *, deadline: float) -> Delivery:
+        """Publish a message and return what answers it.
+
+        ``message_id``, ``correlation_id``, ``reply_to`` and the expiration are set here. Raises UnroutableError
+        as soon as the broker says that no queue takes it, and otherwise as ``request`` does.
         """
 
 
@@ -172,6 +202,9 @@ class Bus(Publisher, Requester, Protocol):
         a request is acked when taken.
         """
 
+    def open_calls(self) -> Caller:
+        """Be able to call. Answers come by way of ``warren.replies``, to a queue nobody else's answers come to."""
+
     def open_inbox(self, listener: InboxListener, *, max_length: int = 100_000) -> None:
         """Have an inbox, whose broker queue drops its oldest beyond ``max_length`` messages, or 512 MiB of them."""
 
@@ -191,3 +224,7 @@ class Bus(Publisher, Requester, Protocol):
     @property
     def connected(self) -> bool:
         """Whether both connections stand now."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether both connections stand and everything on them is set up."""

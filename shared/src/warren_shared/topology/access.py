@@ -1,4 +1,4 @@
-"""Who may do what on the broker: a user for each service that uses it, and one for backends that publish.
+"""Who may do what on the broker: a user for each service that uses it, and one for backends.
 
 RabbitMQ checks ``configure`` on declaring, ``write`` on publishing and on what a binding leads to,
 ``read`` on consuming and on what a binding comes from; on a topic exchange the routing key as well
@@ -10,10 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from warren_shared.topology.catalogue import EventKey, ExchangeName, QueueName, RpcKey
+from warren_shared.topology.catalogue import ORDER_KEYS, EventKey, ExchangeName, QueueName, RpcKey
 
 _EVERY_KEY: Final = ".*"
 _NO_KEY: Final = "^$"
+_BACKEND_QUEUES: Final = r"app\..+"
+_BACKEND_CALLS: Final = r"^app\..+$"
+_OCCUPANCY: Final = (EventKey.CHANNEL_OCCUPIED, EventKey.CHANNEL_VACATED)
+_TOLD_EVENTS: Final = r"^(client|channel)\.([a-z]+|[*#])$"
+_BACKEND_REPLIES: Final = r"^warren\.reply\.gateway\.[0-9a-f]{16}$"
 _REPLIES: Final = r"amq\.default"  # the default exchange: a reply goes straight to its asker's queue
 
 
@@ -70,19 +75,47 @@ _GATEWAY: Final = _service(
                 ExchangeName.PUBLISH,
                 ExchangeName.PRESENCE,
                 ExchangeName.RPC,
+                ExchangeName.CONTROL,
                 ExchangeName.EVENTS,
                 ExchangeName.DEAD,
             ),
         )
     ),
-    read=tuple(map(_name, (ExchangeName.DELIVER, ExchangeName.CONTROL))),
+    read=tuple(map(_name, (ExchangeName.DELIVER, ExchangeName.CONTROL, ExchangeName.REPLIES))),
     topics=(
         TopicAccess(ExchangeName.PUBLISH, write=_EVERY_KEY),
-        TopicAccess(ExchangeName.RPC, write=_any_of(r"auth\.[a-z_]+", _name(RpcKey.HISTORY_READ))),
-        TopicAccess(ExchangeName.EVENTS, write=_any_of(*map(_name, EventKey))),
+        TopicAccess(
+            ExchangeName.RPC,
+            write=_any_of(r"auth\.[a-z_]+", _name(RpcKey.HISTORY_READ), r"app\.[-a-zA-Z0-9_.:]+"),
+        ),
+        TopicAccess(ExchangeName.REPLIES, read=_BACKEND_REPLIES),
+        TopicAccess(
+            ExchangeName.EVENTS, write=_any_of(*map(_name, (key for key in EventKey if key not in _OCCUPANCY)))
+        ),
         TopicAccess(ExchangeName.DEAD, write=_EVERY_KEY),
         TopicAccess(ExchangeName.DELIVER, read=_EVERY_KEY),
-        TopicAccess(ExchangeName.CONTROL, read=r"^(all|user|gateway)\.[^.]+$"),
+        # What clients of one gateway sent to another one; nobody but gateways speaks for clients.
+        TopicAccess(
+            ExchangeName.CONTROL,
+            write=r"^emulation\.[-_a-zA-Z0-9]+$",
+            read=r"^(all|user|gateway|emulation)\.[^.]+$",
+        ),
+    ),
+)
+
+_API: Final = _service(
+    "api",
+    write=tuple(
+        map(_name, (ExchangeName.PUBLISH, ExchangeName.PRESENCE, ExchangeName.RPC, ExchangeName.CONTROL)),
+    ),
+    read=(_name(ExchangeName.EVENTS),),
+    topics=(
+        TopicAccess(ExchangeName.PUBLISH, write=_EVERY_KEY),
+        TopicAccess(ExchangeName.RPC, write=_any_of(_name(RpcKey.HISTORY_READ), _name(RpcKey.HISTORY_REMOVE))),
+        TopicAccess(ExchangeName.CONTROL, write=_any_of(*map(_name, ORDER_KEYS))),
+        TopicAccess(
+            ExchangeName.EVENTS, read=_any_of(_name(EventKey.GATEWAY_HEARTBEAT), _name(EventKey.GATEWAY_STOPPED))
+        ),
     ),
 )
 
@@ -90,11 +123,15 @@ _AUTH: Final = _service("auth", write=(_REPLIES,), read=(_name(QueueName.AUTH),)
 
 _PRESENCE: Final = _service(
     "presence",
-    write=(_REPLIES, *map(_name, (ExchangeName.DELIVER, ExchangeName.CONTROL, ExchangeName.DEAD))),
+    write=(
+        _REPLIES,
+        *map(_name, (ExchangeName.DELIVER, ExchangeName.CONTROL, ExchangeName.EVENTS, ExchangeName.DEAD)),
+    ),
     read=(r"warren\.presence\.[0-9]+",),
     topics=(
         TopicAccess(ExchangeName.DELIVER, write=_EVERY_KEY),
         TopicAccess(ExchangeName.CONTROL, write=r"^(all\.presence|gateway\..+)$"),
+        TopicAccess(ExchangeName.EVENTS, write=_any_of(*map(_name, _OCCUPANCY))),
         TopicAccess(ExchangeName.DEAD, write=_EVERY_KEY),
     ),
 )
@@ -120,11 +157,21 @@ _HISTORY: Final = _service(
 BACKEND_USER: Final = "backend"
 _BACKEND: Final = Access(
     user=BACKEND_USER,
-    configure=_NO_KEY,
-    write=_any_of(_name(ExchangeName.PUBLISH)),
-    read=_NO_KEY,
-    topics=(TopicAccess(ExchangeName.PUBLISH, write=_EVERY_KEY),),
+    # Its answers take an exchange of their own: through the default one they could be put into any queue, as
+    # auth's words among them.
+    configure=_any_of(_BACKEND_QUEUES),
+    write=_any_of(
+        _name(ExchangeName.PUBLISH), _name(ExchangeName.CONTROL), _name(ExchangeName.REPLIES), _BACKEND_QUEUES
+    ),
+    read=_any_of(_name(ExchangeName.RPC), _name(ExchangeName.EVENTS), _BACKEND_QUEUES),
+    topics=(
+        TopicAccess(ExchangeName.PUBLISH, write=_EVERY_KEY),
+        TopicAccess(ExchangeName.CONTROL, write=_any_of(*map(_name, ORDER_KEYS))),
+        TopicAccess(ExchangeName.RPC, read=_BACKEND_CALLS),
+        TopicAccess(ExchangeName.EVENTS, read=_TOLD_EVENTS),
+        TopicAccess(ExchangeName.REPLIES, write=_BACKEND_REPLIES),
+    ),
 )
 
-ACCESS: Final = (_GATEWAY, _AUTH, _PRESENCE, _HISTORY, _BACKEND)
+ACCESS: Final = (_GATEWAY, _API, _AUTH, _PRESENCE, _HISTORY, _BACKEND)
 """Every broker user Warren needs."""

@@ -32,6 +32,7 @@ class ExchangeName(StrEnum):
     DELIVER = "warren.deliver"
     PRESENCE = "warren.presence"
     RPC = "warren.rpc"
+    REPLIES = "warren.replies"
     CONTROL = "warren.control"
     EVENTS = "warren.events"
     DEAD = "warren.dead"
@@ -50,15 +51,34 @@ class RpcKey(StrEnum):
 
     AUTH_CONNECT = "auth.connect"
     AUTH_REFRESH = "auth.refresh"
+    AUTH_SUBSCRIBE = "auth.subscribe"
+    AUTH_SUB_REFRESH = "auth.sub_refresh"
     HISTORY_READ = "history.read"
     HISTORY_REMOVE = "history.remove"
 
 
 class ControlKey(StrEnum):
-    """Routing keys on ``warren.control``; a single gateway's is ``gateway.<id>``."""
+    """Routing keys on ``warren.control``; a single gateway's are ``gateway.<id>`` and ``emulation.<id>``."""
 
     ALL = "all.#"
     ALL_PRESENCE = "all.presence"
+    USER = "user.#"
+    USER_DISCONNECT = "user.disconnect"
+    USER_UNSUBSCRIBE = "user.unsubscribe"
+    USER_REFRESH = "user.refresh"
+    USER_SUBSCRIBE = "user.subscribe"
+
+
+SESSION_HEADER: Final = "x-warren-session"
+"""Header of what one gateway sends another for a client of that one: the client's session, a secret."""
+
+ORDER_KEYS: Final = (
+    ControlKey.USER_DISCONNECT,
+    ControlKey.USER_UNSUBSCRIBE,
+    ControlKey.USER_REFRESH,
+    ControlKey.USER_SUBSCRIBE,
+)
+"""What backends may publish under on ``warren.control``: one key for each order."""
 
 
 class EventKey(StrEnum):
@@ -67,11 +87,28 @@ class EventKey(StrEnum):
     GATEWAY_HEARTBEAT = "gateway.heartbeat"
     GATEWAY_STOPPED = "gateway.stopped"
     GATEWAY_SYNCED = "gateway.synced"
+    CLIENT_MESSAGE = "client.message"
+    CLIENT_CONNECTED = "client.connected"
+    CLIENT_DISCONNECTED = "client.disconnected"
+    CLIENT_SUBSCRIBED = "client.subscribed"
+    CLIENT_UNSUBSCRIBED = "client.unsubscribed"
+    CHANNEL_OCCUPIED = "channel.occupied"
+    CHANNEL_VACATED = "channel.vacated"
+
+
+def backend_rpc_key(method: str) -> str:
+    """Return the key on ``warren.rpc`` that reaches the backend which answers a client's method."""
+    return f"app.{method}"
 
 
 def gateway_control_key(gateway: str) -> str:
     """Return the control key that reaches one gateway."""
     return f"gateway.{gateway}"
+
+
+def emulation_key(gateway: str) -> str:
+    """Return the control key that brings a gateway messages of its clients that another gateway was sent."""
+    return f"emulation.{gateway}"
 
 
 def history_partition(index: int) -> str:
@@ -101,7 +138,10 @@ _EXCHANGES: Final = (
     Exchange(ExchangeName.DELIVER, ExchangeType.TOPIC, "What gateways deliver to subscribers."),
     Exchange(ExchangeName.PRESENCE, ExchangeType.CONSISTENT_HASH, "Spreads presence over its partitions."),
     Exchange(ExchangeName.RPC, ExchangeType.TOPIC, "Requests, under <owner>.<method>."),
-    Exchange(ExchangeName.CONTROL, ExchangeType.TOPIC, "Orders to gateways: all.#, user.#, gateway.<id>."),
+    Exchange(ExchangeName.REPLIES, ExchangeType.TOPIC, "Backends' answers to clients' calls, under the reply_to."),
+    Exchange(
+        ExchangeName.CONTROL, ExchangeType.TOPIC, "Orders to gateways: all.#, user.#, gateway.<id>, emulation.<id>."
+    ),
     Exchange(ExchangeName.EVENTS, ExchangeType.TOPIC, "What happened, for whoever wants to know."),
 )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from warren_dev.reference.calls import call_channels, call_messages, call_operations
 from warren_dev.reference.discovery import message_types
 from warren_dev.reference.exchanges import (
     CHANNEL_PARAMETER,
@@ -58,9 +59,9 @@ def asyncapi() -> Node:
         },
         "defaultContentType": "application/json",
         "servers": {"broker": _BROKER},
-        "channels": {**publication_channels(), **_channels()},
-        "operations": {**publication_operations(), **dict(_operations())},
-        "components": {"messages": {**publication_messages(), **messages}, "schemas": parts},
+        "channels": {**publication_channels(), **call_channels(), **_channels()},
+        "operations": {**publication_operations(), **call_operations(), **dict(_operations())},
+        "components": {"messages": {**publication_messages(), **call_messages(), **messages}, "schemas": parts},
     }
 
 

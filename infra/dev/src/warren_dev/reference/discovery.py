@@ -21,7 +21,7 @@ from warren_shared.contracts.envelope import Message
 from warren_shared.observability.metrics import MetricSpec
 from warren_shared.runtime.settings import ServiceSettings
 
-SERVICES: Final = ("gateway", "auth", "presence", "history", "console")
+SERVICES: Final = ("gateway", "api", "auth", "presence", "history", "console")
 
 
 def message_types() -> list[type[Message]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from warren_dev.reference.calls import CALLS_TEXT, call_headers
 from warren_dev.reference.discovery import field_notes, message_types
 from warren_dev.reference.markdown import code, page, prose, table
 from warren_dev.reference.publications import HEADER_MEANINGS
@@ -63,6 +64,9 @@ def messages_page() -> str:
         "## Packs",
         _PACKS_TEXT,
         f"```text{pack.LAYOUT}```",
+        "## Calls of backends",
+        CALLS_TEXT,
+        table(["header", "type", "set by", "meaning"], call_headers()),
     )
 
 

@@ -33,7 +33,8 @@ Two more bindings depend on the namespace file. History keeps them, at start and
 under the same key for a durable one. Channels without a namespace have the word `_`.
 
 Besides, every process has exclusive queues of its own, under a new name for each connection:
-`warren.<service>.<16 hex digits>` (what a gateway delivers from) and `warren.reply.<service>.<16 hex digits>`.
+`warren.<service>.<16 hex digits>` (what a gateway delivers from,
+and one for what backends order of clients) and `warren.reply.<service>.<16 hex digits>`.
 """
 
 _ACCESS_TEXT = """

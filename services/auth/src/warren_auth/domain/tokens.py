@@ -1,17 +1,25 @@
-"""Verifying connection tokens: JSON Web Tokens signed with a shared secret (RFC 7519, RFC 7518)."""
+"""Verifying tokens: JSON Web Tokens signed with a shared secret (RFC 7519, RFC 7518)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from jwt.algorithms import HMACAlgorithm
 from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidAlgorithmError, InvalidKeyError, InvalidSignatureError, PyJWTError
 
-from warren_auth.domain.claims import Claims, ClaimsError, read_claims
+from warren_auth.domain.claims import (
+    AnyClaims,
+    Claims,
+    ClaimsError,
+    SubscriptionClaims,
+    read_claims,
+    read_subscription_claims,
+)
 
+C = TypeVar("C", bound=AnyClaims)
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: an HS256 key has at least the size of the hash."""
 
@@ -77,14 +85,21 @@ class TokenVerifier:
             self._jws.register_algorithm(name, _Hmac(_HASHES[name]))
 
     def verify(self, token: str, now: float) -> Claims:
-        """Return the claims of a token that is ours and in its time.
+        """Return the claims of a connection token that is ours and in its time.
 
         Raises InvalidTokenError or ExpiredTokenError, and nothing else, whatever the token is.
         """
+        return self._verify(token, now, read_claims)
+
+    def verify_subscription(self, token: str, now: float) -> SubscriptionClaims:
+        """Return the claims of a subscription token, as ``verify`` does of a connection token."""
+        return self._verify(token, now, read_subscription_claims)
+
+    def _verify(self, token: str, now: float, read: Callable[[bytes], C]) -> C:
         if len(token) > self._rules.max_bytes:
             raise InvalidTokenError(f"token is longer than {self._rules.max_bytes} bytes")
         try:
-            claims = read_claims(self._signed_payload(token))
+            claims = read(self._signed_payload(token))
         except ClaimsError as error:
             raise InvalidTokenError(str(error)) from None
         self._check_origin(claims)
@@ -108,7 +123,7 @@ class TokenVerifier:
             return payload
         raise InvalidTokenError("signature does not match")
 
-    def _check_origin(self, claims: Claims) -> None:
+    def _check_origin(self, claims: AnyClaims) -> None:
         if self._rules.audience and self._rules.audience not in claims.audience:
             raise InvalidTokenError("audience is not ours")
         if self._rules.issuer and self._rules.issuer != claims.issuer:

@@ -1,12 +1,14 @@
-"""Answering ``auth.connect`` and ``auth.refresh``, and counting how they end."""
+"""Answering what gateways ask of tokens, and counting how that ends."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Final
 
-from warren_auth.domain.admission import Admission, Decision, Outcome
-from warren_shared.contracts.auth import ConnectRequest, RefreshRequest, Refused
+from warren_auth.domain.admission import Admission
+from warren_auth.domain.decisions import Decision, Outcome
+from warren_auth.domain.subscription_admission import SubscriptionAdmission
+from warren_shared.contracts.auth import ConnectRequest, RefreshRequest, Refused, SubRefreshRequest, SubscribeRequest
 from warren_shared.contracts.codes import ErrorCode, Errors
 from warren_shared.contracts.envelope import ContractError, UnknownMessageError, decode_one_of
 from warren_shared.contracts.rpc import Failed
@@ -15,8 +17,8 @@ from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.metrics import Histogram
 from warren_shared.runtime.clock import Clock
 
-_Request = ConnectRequest | RefreshRequest
-_REQUESTS: Final[tuple[type[_Request], ...]] = (ConnectRequest, RefreshRequest)
+_Request = ConnectRequest | RefreshRequest | SubscribeRequest | SubRefreshRequest
+_REQUESTS: Final[tuple[type[_Request], ...]] = (ConnectRequest, RefreshRequest, SubscribeRequest, SubRefreshRequest)
 METHODS: Final = tuple(request.type_name for request in _REQUESTS)
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
 
@@ -24,8 +26,8 @@ _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
 class RequestHandler:
     """Answers one request at a time; a RequestHandler of the bus."""
 
-    def __init__(self, admission: Admission, clock: Clock) -> None:
-        self._admission, self._clock = admission, clock
+    def __init__(self, admission: Admission, subscriptions: SubscriptionAdmission, clock: Clock) -> None:
+        self._admission, self._subscriptions, self._clock = admission, subscriptions, clock
         # Whoever can open a socket decides how many connects are refused.
         self._log = BoundedLog(clock.monotonic)
         self.decisions: Counter[tuple[str, Outcome]] = Counter()
@@ -36,7 +38,7 @@ class RequestHandler:
         """How long decisions took."""
 
     async def __call__(self, delivery: Delivery) -> bytes:
-        """Return the reply's body: Admitted or Refused, Failed if the request cannot be read."""
+        """Return the reply's body: Admitted, Allowed or Refused, Failed if the request cannot be read."""
         try:
             request = decode_one_of(delivery.body, *_REQUESTS)
         except UnknownMessageError as error:
@@ -61,9 +63,15 @@ class RequestHandler:
 
     def _decide(self, request: _Request) -> Decision:
         now = self._clock.now()
-        if isinstance(request, ConnectRequest):
-            return self._admission.connect(request, now)
-        return self._admission.refresh(request, now)
+        match request:
+            case ConnectRequest():
+                return self._admission.connect(request, now)
+            case RefreshRequest():
+                return self._admission.refresh(request, now)
+            case SubscribeRequest():
+                return self._subscriptions.subscribe(request, now)
+            case SubRefreshRequest():
+                return self._subscriptions.sub_refresh(request, now)
 
     def _reject(self, code: ErrorCode, error: ContractError) -> bytes:
         self.rejected += 1

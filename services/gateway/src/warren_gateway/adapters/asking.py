@@ -16,11 +16,22 @@ from warren_gateway.domain.effects import (
     AskPresenceStats,
     AskPublish,
     AskRefresh,
+    AskRpc,
+    AskSubRefresh,
+    AskSubscribe,
 )
-from warren_gateway.domain.events import Answered, ConnectAnswered, Event, RefreshAnswered
-from warren_gateway.domain.requests import Publish, Published
+from warren_gateway.domain.events import (
+    Answered,
+    ConnectAnswered,
+    Event,
+    RefreshAnswered,
+    SubRefreshAnswered,
+    SubscribeDecided,
+)
+from warren_gateway.domain.requests import CallResult, ClientMessage, Publish, Published
 from warren_gateway.ports import RequestFailedError, Services, ServiceUnavailableError
-from warren_shared.contracts.auth import Admitted, Refused
+from warren_shared.contracts.auth import Admitted, Allowed, Refused
+from warren_shared.contracts.clients import ClientEvent
 from warren_shared.contracts.codes import ErrorCode, Errors
 from warren_shared.contracts.history import Page
 from warren_shared.contracts.presence import Members, Stats
@@ -41,6 +52,10 @@ class Asking:
         """Ask, and call ``answer`` once, in a later loop turn."""
         self._tasks.create_task(self._ask(self._put(ask), answer))
 
+    def tell(self, what: ClientMessage | ClientEvent) -> None:
+        """Tell backends, in the order of the calls; returns at once."""
+        self._services.tell(what)
+
     async def _ask(self, question: Awaitable[Event], answer: Callable[[Event], None]) -> None:
         event = await question
         try:
@@ -48,7 +63,7 @@ class Asking:
         except Exception:  # noqa: BLE001 - a mistake here must not end the task group, and with it the gateway
             _log.exception("answer_not_taken", answer=type(event).__name__)
 
-    def _put(self, ask: Ask) -> Awaitable[Event]:
+    def _put(self, ask: Ask) -> Awaitable[Event]:  # noqa: PLR0911 - one case for each question
         """Put the question at once: commands behind it in the same frame come after it."""
         services = self._services
         match ask:
@@ -56,6 +71,10 @@ class Asking:
                 return self._connect(services.connect(request))
             case AskRefresh(number, refresh):
                 return self._refresh(number, services.refresh(refresh))
+            case AskSubscribe(subscribe):
+                return self._subscribe(subscribe.channel, services.subscribe(subscribe))
+            case AskSubRefresh(number, sub_refresh):
+                return self._sub_refresh(number, sub_refresh.channel, services.sub_refresh(sub_refresh))
             case AskPublish(number, publication):
                 return _answered(number, self._publish(publication))
             case AskPresence(number, channel):
@@ -64,6 +83,8 @@ class Asking:
                 return _answered(number, services.presence_stats(channel))
             case AskHistory(number, read):
                 return _answered(number, services.history(read))
+            case AskRpc(number, call):
+                return _answered(number, services.rpc(call))
             case _:
                 assert_never(ask)
 
@@ -75,17 +96,25 @@ class Asking:
         answer = await _attempt(question)
         return RefreshAnswered(number, answer, self._ttl(answer))
 
+    async def _subscribe(self, channel: str, question: Awaitable[Allowed | Refused]) -> Event:
+        answer = await _attempt(question)
+        return SubscribeDecided(channel, answer, self._ttl(answer))
+
+    async def _sub_refresh(self, number: int, channel: str, question: Awaitable[Allowed | Refused]) -> Event:
+        answer = await _attempt(question)
+        return SubRefreshAnswered(number, channel, answer, self._ttl(answer))
+
     async def _publish(self, publication: Publish) -> Published:
         await self._services.publish(publication)
         return Published()
 
-    def _ttl(self, answer: Admitted | Refused | ErrorCode) -> float | None:
-        if not isinstance(answer, Admitted) or answer.expire_at is None:
+    def _ttl(self, answer: Admitted | Allowed | Refused | ErrorCode) -> float | None:
+        if not isinstance(answer, Admitted | Allowed) or answer.expire_at is None:
             return None
         return answer.expire_at - self._clock.now()
 
 
-async def _answered(number: int, question: Awaitable[Published | Members | Stats | Page]) -> Event:
+async def _answered(number: int, question: Awaitable[Published | Members | Stats | Page | CallResult]) -> Event:
     return Answered(number, await _attempt(question))
 
 

@@ -33,6 +33,10 @@ class ClientLog:
         """A command was answered with an error."""
         self._log.log(_level(error), "command_refused", client=client, command=command, code=error.code)
 
+    def order_refused(self, client: str, error: ErrorCode) -> None:
+        """A backend's order could not be carried out for a client."""
+        self._log.warning("order_refused", client=client, code=error.code)
+
     def reply_not_encoded(self, client: str, reason: str) -> None:
         """A reply could not be written: a mistake of the gateway, or of who answered it."""
         self._log.error("reply_not_encoded", client=client, reason=reason)

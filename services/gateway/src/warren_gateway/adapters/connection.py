@@ -16,14 +16,21 @@ from warren_gateway.domain.effects import (
     AskPresenceStats,
     AskPublish,
     AskRefresh,
+    AskRpc,
+    AskSubRefresh,
+    AskSubscribe,
     Close,
     Effect,
     EndSubscription,
+    Identify,
     PingTransport,
+    RefuseOrder,
     Send,
     StartSubscription,
+    Tell,
     WakeAt,
 )
+from warren_gateway.domain.encoding import Encoding, UndecodableError, UnencodableError
 from warren_gateway.domain.events import (
     CloseRequested,
     CommandReceived,
@@ -35,7 +42,6 @@ from warren_gateway.domain.events import (
     TimeElapsed,
     TransportClosed,
 )
-from warren_gateway.domain.protocol import UndecodableError, UnencodableError
 from warren_gateway.domain.replies import ConnectReply, ErrorReply, Reply
 from warren_gateway.domain.requests import Subscribed
 from warren_gateway.domain.session import Session
@@ -49,6 +55,7 @@ class Connection:
 
     __slots__ = (
         "_commands",
+        "_encoding",
         "_held",
         "_link",
         "_outbox",
@@ -58,15 +65,29 @@ class Connection:
         "_within",
         "client",
         "framing",
+        "session",
+        "user",
         "write",
     )
 
-    def __init__(self, client: str, framing: Framing, link: Link, within: Connections, *, frame_pings: bool) -> None:
+    def __init__(
+        self,
+        client: str,
+        framing: Framing,
+        link: Link,
+        within: Connections,
+        *,
+        frame_pings: bool = False,
+        unidirectional: bool = False,
+    ) -> None:
         self.client, self.framing = client, framing
+        self.user = self.session = ""
+        self._encoding: Encoding = framing.encoding
         self.write: Callable[[bytes], None] = self._hold
         """The transport's own write from the connect reply on, so that a delivery costs no call here."""
         self._link, self._within = link, within
-        self._session = Session(client, within.rules_of_frame_pings if frame_pings else within.rules)
+        rules = within.rules_of(frame_pings=frame_pings, unidirectional=unidirectional)
+        self._session = Session(client, rules)
         self._commands: Iterator[Command] | None = None
         """What is left of a message whose commands cannot all be taken yet."""
         self._held: bytearray | None = None
@@ -104,7 +125,7 @@ class Connection:
 
     def receive(self, message: bytes) -> None:
         """Have a client's message in hand, to ``take`` its commands. Must be ``ready``."""
-        self._commands = self._within.codec.decode(message)
+        self._commands = self._encoding.decode(message)
 
     def take(self, at_most: int) -> int:
         """Take commands of the message in hand, in order and as far as they may be taken now; their
@@ -130,6 +151,10 @@ class Connection:
     def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
         """Tell the client that its subscription ended; it is out of the fan-out already."""
         self.feed(SubscriptionEnded(channel, reason))
+
+    def cut_off(self, reason: Disconnect) -> None:
+        """Close; what is published on one of the client's channels cannot be shown to it."""
+        self.feed(CloseRequested(reason))
 
     def overflowed(self) -> None:
         """Too much waits to be read by the client. Closes in the next loop turn, not in the midst
@@ -174,7 +199,7 @@ class Connection:
                 self._within.log.reply_not_encoded(self.client, str(error))
                 if not self._session.closed:
                     # The client would wait for ever. What else was to be done is undone by the close.
-                    self._feed(CloseRequested(Disconnects.INTERNAL))
+                    self._feed(CloseRequested(error.disconnect))
                     return
 
     def _take_command(self, commands: Iterator[Command]) -> None:
@@ -190,7 +215,7 @@ class Connection:
         self._within.counters.commands[method_of(command.request)] += 1
         self._feed(CommandReceived(command))
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
         match effect:
             case Send(reply):
                 self._send(reply)
@@ -202,12 +227,30 @@ class Connection:
                     self._within.channels.subscribe(request, self, partial(self._answered, request.channel))
             case EndSubscription(channel):
                 self._within.channels.unsubscribe(channel, self)
+            case Identify(user):
+                self.user = user
+                self._within.identify(self)
+            case RefuseOrder(error):
+                self._within.counters.orders_refused += 1
+                self._within.log.order_refused(self.client, error)
+            case Tell(what):
+                self._within.asking.tell(what)
             case WakeAt(time):
                 self._unschedule()
                 self._slot = self._within.wheel.schedule(self, time)
             case Close(disconnect):
                 self._close(disconnect)
-            case AskConnect() | AskRefresh() | AskPublish() | AskPresence() | AskPresenceStats() | AskHistory():
+            case (
+                AskConnect()
+                | AskRefresh()
+                | AskPublish()
+                | AskPresence()
+                | AskPresenceStats()
+                | AskHistory()
+                | AskRpc()
+                | AskSubscribe()
+                | AskSubRefresh()
+            ):
                 self._within.asking.ask(effect, self.feed)
             case _:
                 assert_never(effect)
@@ -221,13 +264,15 @@ class Connection:
         if isinstance(reply, ErrorReply):
             self._within.counters.error_replies[reply.error.code] += 1
             self._within.log.command_refused(self.client, reply.id, reply.error)
-        encoded = self._within.codec.encode(reply)
+        encoded = self._encoding.encode(reply)
         if self._outbox is not None:
             self._outbox.append(encoded)
         else:
             self._reply((encoded,))
         if isinstance(reply, ConnectReply):
+            self.session = reply.session
             self._let_through()
+            self._link.let_in(reply.session)
 
     def _let_through(self) -> None:
         """The client has its connect reply: what was written meanwhile follows, and all else directly."""

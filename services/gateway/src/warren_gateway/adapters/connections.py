@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,8 +12,8 @@ import structlog
 
 from warren_gateway.adapters.asking import Asking
 from warren_gateway.adapters.client_log import ClientLog
+from warren_gateway.domain.directory import Directory
 from warren_gateway.domain.events import CloseRequested
-from warren_gateway.domain.protocol import JsonCodec
 from warren_gateway.domain.rules import SessionRules
 from warren_gateway.domain.timers import TimerWheel
 from warren_gateway.ports import Channels
@@ -68,27 +68,47 @@ class Connections:
         limits: ConnectionLimits,
         monotonic: Callable[[], float],
     ) -> None:
-        self.rules, self.rules_of_frame_pings = rules, replace(rules, frame_pings=True)
+        self.rules = rules
+        self._rules_of_others = {
+            each: replace(rules, frame_pings=each[0], unidirectional=each[1])
+            for each in ((True, False), (False, True), (True, True))
+        }
         self.channels, self.asking = channels, asking
         self.counters, self.limits, self.monotonic = counters, limits, monotonic
-        self.codec = JsonCodec()
         self.log = ClientLog(monotonic)
         loop = asyncio.get_running_loop()
         self.call_soon, self.call_later = loop.call_soon, loop.call_later
         self.wheel: TimerWheel[Connection] = TimerWheel(_TICK, monotonic())
-        self._open: set[Connection] = set()
+        self._open: Directory[Connection] = Directory()
         self._all_closed = asyncio.Event()
 
     def __len__(self) -> int:
         """Return how many connections are open."""
         return len(self._open)
 
+    @property
+    def users(self) -> int:
+        """How many users, anonymous ones apart, have connections here."""
+        return self._open.users
+
+    def rules_of(self, *, frame_pings: bool, unidirectional: bool) -> SessionRules:
+        """Return the rules of one kind of connection."""
+        return self._rules_of_others.get((frame_pings, unidirectional), self.rules)
+
     def add(self, connection: Connection) -> None:
         self._open.add(connection)
         self.counters.accepted += 1
 
+    def identify(self, connection: Connection) -> None:
+        """It is known whose connection it is."""
+        self._open.identify(connection)
+
+    def find(self, user: str | None, client: str | None, session: str | None) -> Sequence[Connection]:
+        """See the port ``Clients``."""
+        return self._open.find(user, client, session)
+
     def remove(self, connection: Connection) -> None:
-        self._open.discard(connection)
+        self._open.remove(connection)
         if not self._open:
             self._all_closed.set()
 

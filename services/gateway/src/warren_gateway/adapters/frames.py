@@ -7,12 +7,15 @@ and would want an await for each message sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _RESERVED_BITS: Final = 0x70
+RSV1: Final = 0x40
+"""Marks the first frame of a compressed message (RFC 7692 section 6)."""
 _MAX_CONTROL_PAYLOAD: Final = 125
 _COMPACT_AT: Final = 65_536
 
@@ -29,6 +32,7 @@ class Opcode(IntEnum):
 
 
 _OPCODES: Final = frozenset(Opcode)
+_BEGINNINGS: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
 
 
 class CloseCode(IntEnum):
@@ -53,7 +57,7 @@ class FrameError(Exception):
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """Return one whole, unmasked frame."""
+    """Return one whole, unmasked frame. ``opcode`` may bear RSV1."""
     length = len(payload)
     if length < 126:
         return bytes((_FIN | opcode, length)) + payload
@@ -86,11 +90,15 @@ def check_close(payload: bytes) -> None:
 class FrameReader:
     """Finds a client's messages in what it sends. Holds one message at most, besides what was fed."""
 
-    __slots__ = ("_at", "_buffer", "_limit", "_message", "_opcode")
+    __slots__ = ("_at", "_buffer", "_compressed", "_inflate", "_limit", "_message", "_opcode")
 
-    def __init__(self, limit: int) -> None:
-        """``limit`` is the size of the largest message in bytes."""
-        self._limit = limit
+    def __init__(self, limit: int, inflate: Callable[[bytes, int], bytes] | None = None) -> None:
+        """``limit`` is the size of the largest message in bytes. ``inflate`` returns a compressed message of at most so
+        many bytes; None: messages may not be compressed.
+        """
+        self._limit, self._inflate = limit, inflate
+        self._compressed = False
+        """Whether the message that has begun is."""
         self._buffer: bytes | bytearray = b""
         self._at = 0
         self._message: bytearray | None = None
@@ -121,13 +129,20 @@ class FrameReader:
         """
         while (found := self._next_frame()) is not None:
             final, opcode, payload = found
-            if opcode >= Opcode.CLOSE or (final and opcode and self._message is None):
+            if opcode >= Opcode.CLOSE:
                 return opcode, payload
+            if final and opcode and self._message is None:
+                return opcode, self._whole(payload)
             message = self._fragment(opcode, payload)
             if final:
                 self._message = None
-                return self._opcode, bytes(message)
+                return self._opcode, self._whole(bytes(message))
         return None
+
+    def _whole(self, payload: bytes) -> bytes:
+        if not self._compressed or self._inflate is None:
+            return payload
+        return self._inflate(payload, self._limit)
 
     def _fragment(self, opcode: int, payload: bytes) -> bytearray:
         if (opcode == Opcode.CONTINUATION) != (self._message is not None):
@@ -159,8 +174,12 @@ class FrameReader:
 
     def _check(self, first: int, second: int, opcode: int, length: int) -> None:
         """Look at a header before its payload is waited for."""
-        if first & _RESERVED_BITS or opcode not in _OPCODES:
+        reserved = first & _RESERVED_BITS
+        begins = opcode in _BEGINNINGS and self._message is None
+        if (reserved and not (reserved == RSV1 and begins and self._inflate is not None)) or opcode not in _OPCODES:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "reserved bits or opcode")
+        if begins:
+            self._compressed = bool(reserved)
         if not second & _MASKED:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "frame is not masked")
         if opcode >= Opcode.CLOSE:

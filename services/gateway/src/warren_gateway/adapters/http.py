@@ -1,4 +1,4 @@
-"""The port clients connect to: WebSocket upgrades and /health."""
+"""The port clients connect to: WebSocket upgrades, streams over HTTP and /health."""
 
 from __future__ import annotations
 
@@ -11,15 +11,29 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from warren_gateway.adapters.connections import Connections
-from warren_gateway.adapters.upgrade import OriginPolicy, take_over, upgrade
+from warren_gateway.adapters.emulation import Emulation
+from warren_gateway.adapters.framing import (
+    BARE_FRAMING,
+    DEFLATED_BARE_FRAMING,
+    DEFLATED_JSON_FRAMING,
+    DEFLATED_PROTOBUF_FRAMING,
+    JSON_FRAMING,
+    PROTOBUF_FRAMING,
+)
+from warren_gateway.adapters.streams import Streams, body_limit
+from warren_gateway.adapters.upgrade import PROTOBUF_SUBPROTOCOL, OriginPolicy, take_over, upgrade
 from warren_gateway.adapters.websocket import WebSocketLink
 from warren_gateway.domain.token_bucket import TokenBucket
+from warren_gateway.ports import Framing
 from warren_shared.runtime.errors import StartupError
 
 _BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted, for the minute after a restart."""
 _FRAME_PINGS: Final = "cf_ws_frame_ping_pong"
 """Query of a client that answers no pings of the client protocol, such as wscat."""
+UNI_WEBSOCKET_PATH: Final = "/connection/uni_websocket"
+_FORMATS: Final = ("format", "cf_protocol")
+"""Queries of a client that asks for Protobuf but cannot offer a subprotocol."""
 _REQUEST_TIMEOUT: Final = 30.0
 """Seconds an HTTP connection may stay idle, or take to send its request."""
 _LAST_ANSWERS: Final = 1.0
@@ -39,12 +53,20 @@ class Door:
     """0: none."""
     connection_rate: int = 0
     """Per second; 0: no limit."""
+    unidirectional: bool = True
+    """Whether clients are let in that send nothing but what they connect with."""
+    compression: bool = False
+    """Whether WebSockets' messages may be compressed."""
 
 
 class HttpServer:
     """Lets clients in while it serves."""
 
-    def __init__(self, door: Door, connections: Connections, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, door: Door, connections: Connections, new_id: Callable[[], str], emulation: Emulation | None = None
+    ) -> None:
+        """``emulation``: who takes the commands of clients that have HTTP alone; None: there are no such clients."""
+        self._emulation = emulation
         self._door, self._connections, self._new_id = door, connections, new_id
         self._origins = OriginPolicy(door.allowed_origins)
         self._rate = TokenBucket(door.connection_rate) if door.connection_rate else None
@@ -56,9 +78,12 @@ class HttpServer:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Listen while the block runs. Raises StartupError if that is not possible."""
-        app = web.Application()
+        app = web.Application(client_max_size=body_limit(self._door.message_limit))
         app.router.add_get(self._door.websocket_path, self._websocket, allow_head=False)
+        if self._door.unidirectional:
+            app.router.add_get(UNI_WEBSOCKET_PATH, self._unidirectional_websocket, allow_head=False)
         app.router.add_get("/health", self._health)
+        self._add_streams(app.router)
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=_REQUEST_TIMEOUT, shutdown_timeout=_LAST_ANSWERS)
         await runner.setup()
         try:
@@ -66,6 +91,17 @@ class HttpServer:
             yield
         finally:
             await runner.cleanup()
+
+    def _add_streams(self, router: web.UrlDispatcher) -> None:
+        Streams(
+            self._connections,
+            self._emulation,
+            self._new_id,
+            self._check,
+            self._origins,
+            message_limit=self._door.message_limit,
+            unidirectional=self._door.unidirectional,
+        ).add_to(router)
 
     async def _listen(self, runner: web.AppRunner) -> None:
         host, port = self._door.host, self._door.port
@@ -81,14 +117,27 @@ class HttpServer:
         return web.json_response({}, status=200 if self.open else 503)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        return await self._take_websocket(request, unidirectional=False)
+
+    async def _unidirectional_websocket(self, request: web.Request) -> web.StreamResponse:
+        return await self._take_websocket(request, unidirectional=True)
+
+    async def _take_websocket(self, request: web.Request, *, unidirectional: bool) -> web.StreamResponse:
         self._check(request)
-        response = await upgrade(request)
+        response, subprotocol, compresses = await upgrade(request, may_compress=self._door.compression)
         taken = take_over(request)
         if taken is not None:
             transport, early = taken
             frame_pings = request.query.get(_FRAME_PINGS) == "true"
             link = WebSocketLink(
-                self._new_id(), transport, self._door.message_limit, self._connections, frame_pings=frame_pings
+                self._new_id(),
+                transport,
+                self._door.message_limit,
+                self._connections,
+                _framing(request, subprotocol, unidirectional=unidirectional, compresses=compresses),
+                frame_pings=frame_pings,
+                unidirectional=unidirectional,
+                compresses=compresses,
             )
             link.open(early, request.headers.get("traceparent"))
         return response
@@ -107,3 +156,11 @@ class HttpServer:
         self._connections.counters.refused[reason] += 1
         self._connections.log.connection_refused(reason)
         return answer
+
+
+def _framing(request: web.Request, subprotocol: str, *, unidirectional: bool, compresses: bool) -> Framing:
+    if unidirectional:
+        return DEFLATED_BARE_FRAMING if compresses else BARE_FRAMING
+    if subprotocol == PROTOBUF_SUBPROTOCOL or any(request.query.get(name) == "protobuf" for name in _FORMATS):
+        return DEFLATED_PROTOBUF_FRAMING if compresses else PROTOBUF_FRAMING
+    return DEFLATED_JSON_FRAMING if compresses else JSON_FRAMING

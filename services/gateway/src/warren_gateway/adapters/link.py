@@ -28,6 +28,9 @@ class Link(Protocol):
     def draining(self) -> bool:
         """Whether a large reply is still on its way; what was written later is behind it."""
 
+    def let_in(self, session: str) -> None:
+        """The client was told its session, by which it can be found from now on."""
+
     def close(self, disconnect: Disconnect) -> None:
         """Tell the client why, and expect it to go."""
 
@@ -61,6 +64,9 @@ class Gone:
         return False
 
     def reply(self, packed: bytes) -> None:
+        pass
+
+    def let_in(self, session: str) -> None:
         pass
 
     def close(self, disconnect: Disconnect) -> None:

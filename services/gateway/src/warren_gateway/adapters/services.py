@@ -10,8 +10,24 @@ from opentelemetry.trace import SpanKind
 
 from warren_gateway.bus_options import BusSideOptions
 from warren_gateway.handlers.request_outcomes import Method, RequestOutcomes
-from warren_gateway.ports import Publish, RequestFailedError, ServiceUnavailableError
-from warren_shared.contracts.auth import Admitted, ConnectRequest, RefreshRequest, Refused
+from warren_gateway.ports import (
+    Call,
+    CallResult,
+    ClientEvent,
+    ClientMessage,
+    Publish,
+    RequestFailedError,
+    ServiceUnavailableError,
+)
+from warren_shared.contracts.auth import (
+    Admitted,
+    Allowed,
+    ConnectRequest,
+    RefreshRequest,
+    Refused,
+    SubRefreshRequest,
+    SubscribeRequest,
+)
 from warren_shared.contracts.channels import routing_key_of
 from warren_shared.contracts.codes import ErrorCode
 from warren_shared.contracts.envelope import Message, decode_one_of
@@ -51,17 +67,28 @@ class BusServices:
         outcomes: RequestOutcomes,
         *,
         reported: Callable[[str], Awaitable[None]],
+        call: Callable[[Call], Awaitable[CallResult]],
+        tell: Callable[[ClientMessage | ClientEvent], None],
     ) -> None:
+        """``call`` calls a backend, as the port's ``rpc`` does; ``tell`` is the port's."""
         self._bus, self._tracing, self._options = bus, tracing, options
-        self._outcomes, self._reported = outcomes, reported
+        self._outcomes, self._reported, self._call, self._tell = outcomes, reported, call, tell
 
     async def connect(self, request: ConnectRequest) -> Admitted | Refused:
         """See the port."""
-        return await self._admission(Method.CONNECT, RpcKey.AUTH_CONNECT, request)
+        return await self._decision(Method.CONNECT, RpcKey.AUTH_CONNECT, request, Admitted)
 
     async def refresh(self, request: RefreshRequest) -> Admitted | Refused:
         """See the port."""
-        return await self._admission(Method.REFRESH, RpcKey.AUTH_REFRESH, request)
+        return await self._decision(Method.REFRESH, RpcKey.AUTH_REFRESH, request, Admitted)
+
+    async def subscribe(self, request: SubscribeRequest) -> Allowed | Refused:
+        """See the port."""
+        return await self._decision(Method.SUBSCRIBE, RpcKey.AUTH_SUBSCRIBE, request, Allowed)
+
+    async def sub_refresh(self, request: SubRefreshRequest) -> Allowed | Refused:
+        """See the port."""
+        return await self._decision(Method.SUB_REFRESH, RpcKey.AUTH_SUB_REFRESH, request, Allowed)
 
     async def publish(self, publication: Publish) -> None:
         """See the port."""
@@ -84,6 +111,14 @@ class BusServices:
             )
             return _reply(body, Page)
 
+    async def rpc(self, call: Call) -> CallResult:
+        """See the port."""
+        return await self._call(call)
+
+    def tell(self, what: ClientMessage | ClientEvent) -> None:
+        """See the port."""
+        self._tell(what)
+
     async def _publish_traced(self, publication: Publish) -> None:
         if not self._tracing.spans_roots():
             await self._publish(publication, {})
@@ -105,15 +140,15 @@ class BusServices:
         ) as span:
             await self._publish(publication, self._tracing.outgoing(span))
 
-    async def _admission(
-        self, method: Method, key: RpcKey, request: ConnectRequest | RefreshRequest
-    ) -> Admitted | Refused:
+    async def _decision(
+        self, method: Method, key: RpcKey, request: Message, favourable: type[AnyReply]
+    ) -> AnyReply | Refused:
         with self._outcomes.counting(method):
             body = await self._bus.request(
                 ExchangeName.RPC, key, request.encode(), deadline=self._options.auth_deadline
             )
-            reply = decode_one_of(body, Admitted, Refused, Failed)
-            if isinstance(reply, Admitted | Refused):
+            reply = decode_one_of(body, favourable, Refused, Failed)
+            if isinstance(reply, favourable | Refused):
                 return reply
             raise ServiceUnavailableError(f"auth could not decide: {reply}")
 

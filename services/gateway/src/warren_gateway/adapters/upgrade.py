@@ -12,9 +12,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-SUBPROTOCOL: Final = "centrifuge-json"
+from warren_gateway.adapters.deflate import accept
+
+JSON_SUBPROTOCOL: Final = "centrifuge-json"
+PROTOBUF_SUBPROTOCOL: Final = "centrifuge-protobuf"
+_SUBPROTOCOLS: Final = (JSON_SUBPROTOCOL, PROTOBUF_SUBPROTOCOL)
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION: Final = "13"
+_EXTENSIONS: Final = hdrs.SEC_WEBSOCKET_EXTENSIONS
 
 
 class OriginPolicy:
@@ -36,17 +41,30 @@ class OriginPolicy:
         return same_host or self._allowed.fullmatch(origin) is not None
 
 
-async def upgrade(request: web.Request) -> web.StreamResponse:
-    """Complete the handshake. Raises HTTPBadRequest or HTTPUpgradeRequired if it is none."""
+async def upgrade(request: web.Request, *, may_compress: bool) -> tuple[web.StreamResponse, str, bool]:
+    """Complete the handshake; returns the subprotocol too, "" if the client offered none that is known here, and
+    whether messages may be compressed (RFC 7692).
+
+    Of several the client's first counts (RFC 6455 section 4.2.2). Raises HTTPBadRequest or
+    HTTPUpgradeRequired if it is no handshake.
+    """
     response = web.StreamResponse(status=101)
     response.headers[hdrs.UPGRADE] = "websocket"
     response.headers[hdrs.CONNECTION] = "Upgrade"
     response.headers[hdrs.SEC_WEBSOCKET_ACCEPT] = _accept(request)
-    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
-    if SUBPROTOCOL in (protocol.strip() for protocol in offered):
-        response.headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = SUBPROTOCOL
+    subprotocol = _subprotocol(request)
+    if subprotocol:
+        response.headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = subprotocol
+    compression = accept(",".join(request.headers.getall(_EXTENSIONS, ()))) if may_compress else None
+    if compression is not None:
+        response.headers[_EXTENSIONS] = compression
     await response.prepare(request)
-    return response
+    return response, subprotocol, compression is not None
+
+
+def _subprotocol(request: web.Request) -> str:
+    offered = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())).split(",")
+    return next((each for each in map(str.strip, offered) if each in _SUBPROTOCOLS), "")
 
 
 def _accept(request: web.Request) -> str:

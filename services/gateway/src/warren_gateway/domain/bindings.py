@@ -1,5 +1,8 @@
 """Which keys a gateway binds on ``warren.deliver``, so that it receives the channels it follows.
 
+A pattern of channels is followed as a channel is: its key is the one to bind. That of all channels of a namespace
+is the namespace's own.
+
 A channel is bound by its own key until too many channels of its namespace are; then by the one key
 of the namespace, and what is not followed is filtered out on arrival. Unbinding costs the broker
 much more than binding, so it is done late and in batches, and never for a channel that is wanted
@@ -71,10 +74,12 @@ class BindingPlan:
         self._lingering.pop(channel, None)
         namespace = self._namespace(namespace_of(channel))
         namespace.followed[channel] = None
+        key = routing_key_of(channel)
+        if key == namespace.pattern and not namespace.whole:
+            self._make_whole(namespace)
         if self._covered(namespace, channel):
             self._keep(namespace, channel)
             return True
-        key = routing_key_of(channel)
         if not namespace.whole and key not in self._states and namespace.exact_keys >= self._threshold:
             self._make_whole(namespace)
         self._want(namespace.pattern if namespace.whole else key)
@@ -107,7 +112,8 @@ class BindingPlan:
         if channel not in namespace.followed:
             return
         del namespace.followed[channel]
-        self._drop(routing_key_of(channel))
+        if routing_key_of(channel) != namespace.pattern:
+            self._drop(routing_key_of(channel))
         if not namespace.followed:
             namespace.whole = namespace.always_whole
             self._drop(namespace.pattern)
@@ -257,11 +263,16 @@ class BindingPlan:
     def _make_whole(self, namespace: _Namespace) -> None:
         """From now on want the key of the namespace; its channels' keys go once that one is bound."""
         namespace.whole = True
-        for channel in namespace.followed:
-            if self._states.get(routing_key_of(channel)) in {KeyState.WANTED, KeyState.WANTED_AGAIN}:
-                self._drop(routing_key_of(channel))
+        for key in self._own_keys(namespace):
+            if self._states.get(key) in {KeyState.WANTED, KeyState.WANTED_AGAIN}:
+                self._drop(key)
         if namespace.followed:
             self._want(namespace.pattern)
+
+    def _own_keys(self, namespace: _Namespace) -> list[str]:
+        """Return the keys of what is followed in a namespace, but for the namespace's."""
+        keys = map(routing_key_of, namespace.followed)
+        return [key for key in keys if key != namespace.pattern]
 
     def _switch(self, namespace: _Namespace) -> list[str]:
         """Give up the keys of a whole namespace's channels; returns the channels that had none.
@@ -272,7 +283,7 @@ class BindingPlan:
         waited = []
         for channel in namespace.followed:
             key = routing_key_of(channel)
-            bound = self._states.get(key) is KeyState.BOUND
+            bound = key != namespace.pattern and self._states.get(key) is KeyState.BOUND
             if bound:
                 self._to_unbind[key] = None
             if not bound or namespace.always_whole:

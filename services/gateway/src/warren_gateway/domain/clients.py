@@ -14,7 +14,7 @@ class Identity:
 
     def __init__(self, client: str, user: str = "", info: str | None = None) -> None:
         """``info`` is JSON text; what is none is left out, for it would break what it is embedded in."""
-        self.client, self.user, self.info = client, user, _json_or_none(info)
+        self.client, self.user, self.info = client, user, json_or_none(info)
         self._member: Member | None = None
 
     @property
@@ -24,8 +24,13 @@ class Identity:
             self._member = Member(client=self.client, user=self.user, conn_info=self.info)
         return self._member
 
+    def member_in(self, info: str | None) -> Member:
+        """The same in a channel where the user has an info of its own, as JSON text."""
+        return self.member if info is None else self.member.model_copy(update={"chan_info": info})
 
-def _json_or_none(text: str | None) -> str | None:
+
+def json_or_none(text: str | None) -> str | None:
+    """Return JSON text as it is; None for what is none, and for null."""
     try:
         return None if text is None or orjson.loads(text) is None else text
     except orjson.JSONDecodeError:

@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from warren_gateway.domain.tags_filter import FilterNode
+
 REJECT_UNRECOVERED: Final = 2
 """Bit of ``SubscribeCommand.flag``: answer error 112 rather than ``recovered: false``."""
 
@@ -38,6 +40,7 @@ class SubscribeCommand(msgspec.Struct, frozen=True, gc=False):
     """Subscribe to a channel; in a connect command: what the client wants recovered there."""
 
     channel: str | None = None
+    token: str | None = None
     recover: bool | None = None
     epoch: str | None = None
     offset: _Offset | None = None
@@ -45,9 +48,11 @@ class SubscribeCommand(msgspec.Struct, frozen=True, gc=False):
     recoverable: bool | None = None
     join_leave: bool | None = None
     delta: str | None = None
-    tf: dict[str, object] | None = None
+    tf: FilterNode | None = None
     """A tags filter."""
     flag: int | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    """For backends that hear of subscriptions; empty for none."""
 
     def __post_init__(self) -> None:
         _check_offset(self.offset)
@@ -61,6 +66,8 @@ class ConnectCommand(msgspec.Struct, frozen=True):
     version: str | None = None
     headers: dict[str, str] | None = None
     subs: dict[str, SubscribeCommand] | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    """For backends that hear of connections; empty for none."""
 
 
 class UnsubscribeCommand(msgspec.Struct, frozen=True, gc=False):
@@ -106,13 +113,16 @@ class PingCommand(msgspec.Struct, frozen=True, gc=False):
 
 
 class SendCommand(msgspec.Struct, frozen=True, gc=False):
-    """A message that wants no reply."""
+    """A message that wants no reply; ``data`` as in a PublishCommand."""
+
+    data: bytes = b""
 
 
 class RpcCommand(msgspec.Struct, frozen=True, gc=False):
-    """A call of a backend."""
+    """A call of a backend; ``data`` as in a PublishCommand."""
 
     method: str | None = None
+    data: bytes = b""
 
 
 class RefreshCommand(msgspec.Struct, frozen=True, gc=False):

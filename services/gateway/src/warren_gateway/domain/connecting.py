@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from typing import Final
 
+from warren_gateway.domain import client_events
 from warren_gateway.domain.clients import Identity
 from warren_gateway.domain.commands import SubscribeCommand
 from warren_gateway.domain.connected import Connected
-from warren_gateway.domain.effects import Send, StartSubscription, WakeAt
+from warren_gateway.domain.effects import Effect, Identify, Send, StartSubscription, WakeAt
 from warren_gateway.domain.events import (
     CloseRequested,
     CommandReceived,
     ConnectAnswered,
     Event,
     GarbageReceived,
+    Ordered,
+    RefreshOrdered,
     SubscribeAnswered,
+    SubscribeOrdered,
     SubscriptionEnded,
     TimeElapsed,
     TransportClosed,
+    UnsubscribeOrdered,
 )
 from warren_gateway.domain.keepalive import whole_seconds
 from warren_gateway.domain.permissions import compile_grants
 from warren_gateway.domain.replies import ConnectReply, ErrorReply, SubscribeResult
 from warren_gateway.domain.requests import Subscribed
 from warren_gateway.domain.rules import SessionRules
-from warren_gateway.domain.states import Step, close, gone
+from warren_gateway.domain.states import State, Step, close, gone
 from warren_gateway.domain.subscribing import PendingSubscription, server_subscription
 from warren_shared.contracts.auth import Admitted, Refused
-from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Unsubscribe, Unsubscribes
+from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Errors, Unsubscribe, Unsubscribes
+
+_ENDS: Final = {
+    Errors.TOKEN_EXPIRED.code: Disconnects.EXPIRED,
+    Errors.EXPIRED.code: Disconnects.EXPIRED,
+    Errors.TOO_MANY_REQUESTS.code: Disconnects.TOO_MANY_REQUESTS,
+    Errors.PERMISSION_DENIED.code: Disconnects.PERMISSION_DENIED,
+}
+"""What ends the connection of a unidirectional client, which can be told no error."""
 
 
 class Connecting:
@@ -41,9 +55,11 @@ class Connecting:
         "_expires_at",
         "_id",
         "_identity",
+        "_orders",
         "_pending",
         "_resume",
         "_rules",
+        "_sent",
         "_subs",
         "_traceparent",
     )
@@ -54,12 +70,14 @@ class Connecting:
         client: str,
         rules: SessionRules,
         resume: Mapping[str, SubscribeCommand],
+        sent: bytes,
         traceparent: str | None,
         deadline: float,
     ) -> None:
         """``number`` is the connect command's id, ``resume`` what the client wants recovered of
-        its server-side subscriptions.
+        its server-side subscriptions, ``sent`` what is for backends.
         """
+        self._sent = sent if rules.connection_events else b""
         self._id, self._client, self._rules = number, client, rules
         self._resume, self._traceparent, self._deadline = resume, traceparent, deadline
         self._admitted: Admitted | None = None
@@ -67,6 +85,8 @@ class Connecting:
         self._expires_at: float | None = None
         self._pending: dict[str, PendingSubscription] = {}
         self._subs: dict[str, SubscribeResult] = {}
+        self._orders: list[Ordered] = []
+        """What a backend ordered before the client was let in; carried out when it is."""
 
     @property
     def accepting(self) -> bool:
@@ -86,6 +106,8 @@ class Connecting:
                 return self._ended(channel, reason)
             case CloseRequested(disconnect):
                 return self._close(disconnect)
+            case UnsubscribeOrdered() | SubscribeOrdered() | RefreshOrdered():
+                return self._order(event)
             case TransportClosed():
                 return gone((*self._pending, *self._subs))
             case CommandReceived() | GarbageReceived():
@@ -108,14 +130,16 @@ class Connecting:
         if len(channels) > self._rules.channel_limit:
             return close(Disconnects.CHANNEL_LIMIT)
         for channel in channels:
-            options = self._rules.options_of(channel)
+            options = self._rules.subscribable(channel)
             if isinstance(options, ErrorCode):
                 return self._reject(options)
             resume = self._resume.get(channel)
             self._pending[channel] = server_subscription(channel, resume, options, self._identity)
+        identify = Identify(admitted.user)
         if not self._pending:
-            return self._connected(admitted, now)
-        return self, [StartSubscription(pending.request) for pending in self._pending.values()]
+            state, effects = self._connected(admitted, now)
+            return state, [identify, *effects]
+        return self, [identify, *(StartSubscription(pending.request) for pending in self._pending.values())]
 
     def _refuse(self, refused: Refused) -> Step:
         if refused.disconnect:
@@ -123,6 +147,8 @@ class Connecting:
         return self._reject(ErrorCode(refused.code, refused.reason, refused.temporary))
 
     def _reject(self, error: ErrorCode) -> Step:
+        if self._rules.unidirectional:
+            return close(_ENDS.get(error.code, Disconnects.INTERNAL))
         return Rejected(self._deadline), [Send(ErrorReply(self._id, error))]
 
     def _subscribed(self, channel: str, answer: Subscribed | ErrorCode, now: float) -> Step:
@@ -158,11 +184,25 @@ class Connecting:
             node=self._rules.node,
             session=self._rules.new_id(),
             ping=ceil(announced),
-            pong=announced > 0,
+            pong=announced > 0 and self._rules.awaits_pongs,
             ttl=whole_seconds(ttl),
             subs=self._subs,
         )
-        return connected, [Send(reply), *connected.wake()]
+        effects: list[Effect] = client_events.connected(self._rules, self._identity, self._sent)
+        for channel in self._subs:
+            effects += client_events.subscribed(self._rules, self._identity, channel)
+        effects += [Send(reply), *connected.wake()]
+        state: State = connected
+        for order in self._orders:
+            state, more = state.feed(order, now)
+            effects += more
+        return state, effects
+
+    def _order(self, order: Ordered) -> Step:
+        if len(self._orders) == self._rules.command_concurrency:
+            return self._close(Disconnects.INTERNAL)  # it comes back, and then is what its token says
+        self._orders.append(order)
+        return self, []
 
     def _close(self, disconnect: Disconnect) -> Step:
         return close(disconnect, (*self._pending, *self._subs))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from warren_gateway.domain.replies import Reply
-from warren_gateway.domain.requests import Publish, Subscribe
-from warren_shared.contracts.auth import ConnectRequest, RefreshRequest
-from warren_shared.contracts.codes import Disconnect
+from warren_gateway.domain.requests import Call, ClientMessage, Publish, Subscribe
+from warren_shared.contracts.auth import ConnectRequest, RefreshRequest, SubRefreshRequest, SubscribeRequest
+from warren_shared.contracts.clients import ClientEvent
+from warren_shared.contracts.codes import Disconnect, ErrorCode
 from warren_shared.contracts.history import ReadRequest
 
 
@@ -32,6 +33,20 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """Let the connection be found by its user."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseOrder:
+    """Note that a backend's order could not be carried out for this client; the client is not told."""
+
+    error: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
 class AskConnect:
     """Ask auth to let the client in; the answer is a ConnectAnswered."""
 
@@ -44,6 +59,21 @@ class AskRefresh:
 
     id: int
     request: RefreshRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AskSubscribe:
+    """Ask auth about a token for one channel; the answer is a SubscribeDecided."""
+
+    request: SubscribeRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AskSubRefresh:
+    """Ask auth to prolong a subscription; the answer is a SubRefreshAnswered."""
+
+    id: int
+    request: SubRefreshRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +123,41 @@ class AskHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class AskRpc:
+    """Call a backend; answered by an Answered."""
+
+    id: int
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell backends; there is no answer."""
+
+    what: ClientMessage | ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Feed a TimeElapsed at this time or soon after; replaces what was asked before."""
 
     time: float
 
 
-Ask = AskConnect | AskRefresh | AskPublish | AskPresence | AskPresenceStats | AskHistory
-Effect = Send | PingTransport | Close | StartSubscription | EndSubscription | WakeAt | Ask
+Ask = (
+    AskConnect
+    | AskRefresh
+    | AskSubscribe
+    | AskSubRefresh
+    | AskPublish
+    | AskPresence
+    | AskPresenceStats
+    | AskHistory
+    | AskRpc
+)
+Effect = (
+    Send | PingTransport | Close | StartSubscription | EndSubscription | WakeAt | Identify | RefuseOrder | Tell | Ask
+)
 
 AWAITED: Final = Ask | StartSubscription
 """Effects whose outcome is fed back as an event."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warren_gateway.domain.commands import Command
-from warren_gateway.domain.requests import Published, Subscribed
-from warren_shared.contracts.auth import Admitted, Refused
+from warren_gateway.domain.requests import CallResult, Published, Subscribed
+from warren_shared.contracts.auth import Admitted, Allowed, Refused
 from warren_shared.contracts.codes import Disconnect, ErrorCode, Unsubscribe
 from warren_shared.contracts.history import Page
 from warren_shared.contracts.presence import Members, Stats
@@ -51,6 +51,26 @@ class RefreshAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscribeDecided:
+    """Auth decided on the token for a channel; an ErrorCode says that it could not."""
+
+    channel: str
+    answer: Allowed | Refused | ErrorCode
+    ttl: float | None = None
+    """Seconds from now to ``Allowed.expire_at``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubRefreshAnswered:
+    """Auth decided on a sub_refresh command; an ErrorCode says that it could not."""
+
+    id: int
+    channel: str
+    answer: Allowed | Refused | ErrorCode
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SubscribeAnswered:
     """A started subscription stands, or failed."""
 
@@ -60,10 +80,10 @@ class SubscribeAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The outcome of a publish, presence, presence_stats or history command."""
+    """The outcome of a publish, presence, presence_stats, history or rpc command."""
 
     id: int
-    answer: Published | Members | Stats | Page | ErrorCode
+    answer: Published | Members | Stats | Page | CallResult | ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +115,42 @@ class CloseRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsubscribeOrdered:
+    """A backend ends a subscription, whoever made it."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeOrdered:
+    """A backend makes a server-side subscription."""
+
+    channel: str
+    info: str | None = None
+    """The user's info in the channel as JSON text."""
+    data: bytes | None = None
+    """For the client: JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshOrdered:
+    """A backend changes when the connection expires, or its info."""
+
+    expires: bool = False
+    """Whether ``ttl`` is to be from now on; else the expiry stays what it is."""
+    ttl: float = 0.0
+    """Seconds from now."""
+    info: str | None = None
+    """JSON text of the info from now on; None: as before."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransportClosed:
     """The transport is gone."""
 
+
+Ordered = UnsubscribeOrdered | SubscribeOrdered | RefreshOrdered
+"""What a backend orders of a client that has been let in."""
 
 Event = (
     Opened
@@ -105,11 +158,16 @@ Event = (
     | GarbageReceived
     | ConnectAnswered
     | RefreshAnswered
+    | SubscribeDecided
+    | SubRefreshAnswered
     | SubscribeAnswered
     | Answered
     | SubscriptionEnded
     | TimeElapsed
     | PongReceived
     | CloseRequested
+    | UnsubscribeOrdered
+    | SubscribeOrdered
+    | RefreshOrdered
     | TransportClosed
 )

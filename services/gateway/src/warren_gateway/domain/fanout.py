@@ -1,8 +1,9 @@
 """The one path from a publication to sockets.
 
-What was published on a channel since the last loop turn is packed once for each framing and written
-once to each subscriber. A turn writes to a bounded number of recipients, taking channels in turn, so
-that a large channel neither stalls the loop nor starves the others; the order of each channel is kept.
+What was published on a channel since the last loop turn comes encoded once for each encoding that is
+spoken there. It is packed once for each framing and written once to each subscriber. A turn writes to a
+bounded number of recipients, taking channels in turn, so that a large channel neither stalls the loop nor
+starves the others; the order of each channel is kept.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from operator import length_hint
-from typing import Protocol
+from typing import Final, Protocol
 
+from warren_gateway.domain.encoding import Encoding, Pushes
 from warren_gateway.domain.hub import Audience, Group, Subscription
 from warren_gateway.domain.subscribers import Framing
+from warren_gateway.domain.tags_filter import Tags, TagsFilter
 
+_NO_TAGS: Final[Tags] = {}
 Tell = Callable[[Subscription], None]
 
 
@@ -78,35 +82,73 @@ class Line:
 
 
 class Gathering:
-    """Pushes that will be written together."""
+    """Pushes that will be written together. Each counts with its bytes in all encodings."""
 
-    __slots__ = ("everything", "opened", "publications", "size", "traces")
+    __slots__ = ("_items", "_wanted", "count", "everything", "opened", "publications", "size", "traces")
 
-    def __init__(self, opened: float) -> None:
+    def __init__(self, opened: float, *, filtered: bool = False) -> None:
+        """``filtered``: somebody who will receive it has a tags filter."""
+        self._items: list[tuple[Pushes, Tags | None]] | None = [] if filtered else None
+        """One after the other, with the tags of publications; None: a join or leave."""
+        self._wanted: dict[TagsFilter, tuple[bool, ...]] = {}
         self.opened = opened
-        self.publications: list[bytes] = []
-        self.everything: list[bytes] | None = None
+        self.count = 0
+        """How many publications."""
+        self.publications: dict[Encoding, list[bytes]] = {}
+        self.everything: dict[Encoding, list[bytes]] | None = None
         """With joins and leaves among them, if there are any."""
         self.traces: list[object] = []
         self.size = 0
 
-    def publication(self, push: bytes, trace: object | None) -> None:
-        self.publications.append(push)
+    def publication(self, push: Pushes, size: int, trace: object | None, tags: Tags) -> None:
+        self.count += 1
+        if self._items is not None:
+            self._items.append((push, tags))
+        gathered = self.publications
+        for encoding, encoded in push.items():
+            if encoding in gathered:
+                gathered[encoding].append(encoded)
+            else:
+                gathered[encoding] = [encoded]
         if self.everything is not None:
-            self.everything.append(push)
+            self._among_everything(push, self.everything)
         if trace is not None:
             self.traces.append(trace)
-        self.size += len(push)
+        self.size += size
 
-    def join_or_leave(self, push: bytes) -> None:
+    def join_or_leave(self, push: Pushes, size: int) -> None:
+        if self._items is not None:
+            self._items.append((push, None))
         if self.everything is None:
-            self.everything = self.publications.copy()
-        self.everything.append(push)
-        self.size += len(push)
+            self.everything = {encoding: pushes.copy() for encoding, pushes in self.publications.items()}
+        self._among_everything(push, self.everything)
+        self.size += size
 
     def for_group(self, group: Group) -> Sequence[bytes]:
         """Return what a group is to receive."""
-        return self.everything if group.joins and self.everything is not None else self.publications
+        gathered = self.everything if group.joins and self.everything is not None else self.publications
+        return gathered.get(group.encoding, ())
+
+    def wanted(self, tags_filter: TagsFilter) -> tuple[bool, ...]:
+        """Return for each item whether the filter lets it through; found out once, whoever has the filter."""
+        wanted = self._wanted.get(tags_filter)
+        if wanted is None:
+            matches, items = tags_filter.matches, self._items or ()
+            wanted = self._wanted[tags_filter] = tuple(tags is None or matches(tags) for _, tags in items)
+        return wanted
+
+    def for_filtered_group(self, group: Group, wanted: Sequence[bool]) -> Sequence[bytes]:
+        """Return what a group with a filter is to receive."""
+        return [
+            push[group.encoding]
+            for (push, tags), passes in zip(self._items or (), wanted, strict=True)
+            if passes and group.encoding in push and (tags is not None or group.joins)
+        ]
+
+    @staticmethod
+    def _among_everything(push: Pushes, everything: dict[Encoding, list[bytes]]) -> None:
+        for encoding, encoded in push.items():
+            everything.setdefault(encoding, []).append(encoded)
 
 
 class WritePass:
@@ -115,13 +157,14 @@ class WritePass:
     def __init__(self, line: Line, gathering: Gathering, observer: FanoutObserver) -> None:
         self.size = gathering.size
         self._gathering, self._observer, self._channel = gathering, observer, line.channel
+        self._tally = line.tally
         self._groups = iter(line.audience.snapshot())
         self._members: Iterator[Subscription] = iter(())
-        self._packed: dict[tuple[Framing, bool], bytes] = {}
+        self._packed: dict[tuple[Framing, Encoding, bool, tuple[bool, ...]], bytes] = {}
         self._bytes = b""
         self._recipients = line.audience.size
         self._begun = self.done = False
-        line.tally.deliveries += line.audience.size * len(gathering.publications)
+        line.tally.deliveries += line.audience.size * gathering.count
 
     @property
     def opened(self) -> float:
@@ -138,10 +181,14 @@ class WritePass:
     def _serve(self, budget: int) -> int:
         left = budget
         while left > 0:
-            waiting = length_hint(self._members)
-            if not waiting and not self._next_group():
-                self.done = True
-                break
+            if not length_hint(self._members):
+                group = next(self._groups, None)
+                if group is None:
+                    self.done = True
+                    break
+                if not self._take_group(group):
+                    left -= 1  # there may be as many groups as subscribers, where each has a filter of its own
+                    continue
             count = min(left, length_hint(self._members))
             packed = self._bytes
             for subscription in islice(self._members, count):
@@ -149,17 +196,23 @@ class WritePass:
             left -= count
         return budget - left
 
-    def _next_group(self) -> bool:
-        for group in self._groups:
+    def _take_group(self, group: Group) -> bool:
+        """Go on with a group; returns whether there is something for it."""
+        wanted: tuple[bool, ...] = ()
+        if group.tags_filter is None:
             pushes = self._gathering.for_group(group)
-            if pushes:
-                self._members = iter(group.subscriptions)
-                self._bytes = self._pack(group, pushes)
-                return True
-        return False
+        else:
+            wanted = self._gathering.wanted(group.tags_filter)
+            pushes = self._gathering.for_filtered_group(group, wanted)
+            self._tally.deliveries -= wanted.count(False) * len(group.subscriptions)
+        if not pushes:
+            return False
+        self._members = iter(group.subscriptions)
+        self._bytes = self._pack(group, pushes, wanted)
+        return True
 
-    def _pack(self, group: Group, pushes: Sequence[bytes]) -> bytes:
-        key = (group.framing, pushes is self._gathering.everything)
+    def _pack(self, group: Group, pushes: Sequence[bytes], wanted: tuple[bool, ...]) -> bytes:
+        key = (group.framing, group.encoding, group.joins and self._gathering.everything is not None, wanted)
         if key not in self._packed:
             self._packed[key] = group.framing.pack(pushes)
         return self._packed[key]
@@ -212,23 +265,25 @@ class Fanout:
         self._lines: deque[Line] = deque()
         self._scheduled = False
 
-    def publish(self, line: Line, push: bytes, trace: object | None = None) -> bool:
-        """Have a publication written to the subscribers of this moment.
+    def publish(self, line: Line, push: Pushes, trace: object | None = None, tags: Tags | None = None) -> bool:
+        """Have a publication written to the subscribers of this moment, as far as they want it by its tags.
 
         Returns False, having dropped it, if more waits on the channel than may.
         """
-        gathering = self._gather(line, len(push))
+        size = _size(push)
+        gathering = self._gather(line, size)
         if gathering is None:
             return not line.audience.size
         line.tally.publications += 1
-        gathering.publication(push, trace)
+        gathering.publication(push, size, trace, tags or _NO_TAGS)
         return True
 
-    def announce(self, line: Line, push: bytes) -> None:
+    def announce(self, line: Line, push: Pushes) -> None:
         """Have a join or leave written to those who want them; dropped if too much waits."""
-        gathering = self._gather(line, len(push))
+        size = _size(push)
+        gathering = self._gather(line, size)
         if gathering is not None:
-            gathering.join_or_leave(push)
+            gathering.join_or_leave(push, size)
 
     def seal(self, line: Line) -> None:
         """Have what waits go to the present subscribers only; called before somebody joins them."""
@@ -252,7 +307,7 @@ class Fanout:
         if line.gathering is not None and line.gathering.size + size > self._batch_bytes:
             self.seal(line)
         if line.gathering is None:
-            line.gathering = Gathering(self._monotonic())
+            line.gathering = Gathering(self._monotonic(), filtered=line.audience.filtered)
         line.pending += size
         self._queue(line)
         return line.gathering
@@ -298,3 +353,10 @@ class Fanout:
         line.pending -= finished.size
         if isinstance(finished, WritePass):
             self._observer.written(self._monotonic() - finished.opened)
+
+
+def _size(push: Pushes) -> int:
+    size = 0
+    for encoded in push.values():
+        size += len(encoded)
+    return size

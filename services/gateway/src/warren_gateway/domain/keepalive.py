@@ -28,7 +28,7 @@ class Keepalive:
 
     def expire_after(self, ttl: float | None, rules: SessionRules, now: float) -> None:
         """Set when the connection ends unless it is refreshed; the client gets a delay to do so."""
-        self._expires_at = NEVER if ttl is None else now + min(ttl, _LONGEST_TTL) + rules.expired_close_delay
+        self._expires_at = NEVER if ttl is None else now + longest(ttl) + rules.expired_close_delay
 
     def pong(self) -> bool:
         """Take the client's answer to a ping. False: none was waited for."""
@@ -52,7 +52,8 @@ class Keepalive:
         if now < self._ping_at:
             return False
         self._ping_at = now + rules.ping_interval
-        self._pong_due = now + rules.pong_timeout
+        if rules.awaits_pongs:
+            self._pong_due = now + rules.pong_timeout
         return True
 
     def next_look(self) -> float:
@@ -60,9 +61,14 @@ class Keepalive:
         return min(self._ping_at, self._pong_due, self._expires_at)
 
 
+def longest(ttl: float) -> float:
+    """Return the time to live, or the longest that the client protocol can say."""
+    return min(ttl, _LONGEST_TTL)
+
+
 def whole_seconds(ttl: float | None) -> int | None:
     """Return a time to live as the client protocol has it; it never is 0, which would mean none.
 
     A connection that outlives the longest there is, is told that one; it then is refreshed early.
     """
-    return None if ttl is None else max(1, int(min(ttl, _LONGEST_TTL)))
+    return None if ttl is None else max(1, int(longest(ttl)))

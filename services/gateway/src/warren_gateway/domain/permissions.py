@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from warren_shared.contracts.auth import Grant, GrantScope, Operation
-from warren_shared.contracts.channels import is_private, namespace_of, users_of
+from warren_shared.contracts.channels import is_pattern, is_private, namespace_of, users_of
 
 _BITS: Final = {operation: 1 << place for place, operation in enumerate(Operation)}
 _IF_SUBSCRIBED: Final = {
@@ -36,7 +36,11 @@ class Permissions:
     def _by_namespace(self, channel: str, user: str) -> int:
         if is_private(channel):
             return 0
-        namespace, users = namespace_of(channel), users_of(channel)
+        namespace = namespace_of(channel)
+        if is_pattern(channel):
+            # A grant of the namespace is one of all channels that a pattern shows: no private or user-limited ones.
+            return self.namespaces.get(namespace, 0)
+        users = users_of(channel)
         if users is None:
             return self.namespaces.get(namespace, 0)
         # "#" with nothing behind it names the empty user: that is nobody, not every anonymous one.

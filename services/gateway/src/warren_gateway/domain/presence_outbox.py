@@ -47,10 +47,10 @@ _Numbered = tuple[int, Change]
 class _Sync:
     """Rooms still to be reported, as they were at one moment."""
 
-    __slots__ = ("answers", "id", "rooms")
+    __slots__ = ("answers", "id", "number", "rooms")
 
-    def __init__(self, identifier: str, rooms: Sequence[Room], *, answers: bool) -> None:
-        self.id, self.answers = identifier, answers
+    def __init__(self, identifier: str, rooms: Sequence[Room], *, number: int = 0, answers: bool) -> None:
+        self.id, self.number, self.answers = identifier, number, answers
         self.rooms: Iterator[Room] = iter(rooms)
 
 
@@ -66,6 +66,10 @@ class PresenceOutbox:
         """The changes of which it is still to be said what became of them."""
         self._changes = 0
         self._requested: dict[str, _Sync] = {}
+        self._ended: dict[str, int] = {}
+        """The numbers of the requests whose end was taken, until it is said what became of it."""
+        self._requests = 0
+        """How many requests there were: each has a number, which it keeps when it is answered anew."""
         self._unreported: set[str] = set()
         self._queued = self._settled = 0
         """The numbers of the last change that was put in the queue, and of the last that was confirmed."""
@@ -99,9 +103,13 @@ class PresenceOutbox:
 
     def answer(self, sync: str) -> None:
         """Have all rooms reported for a request; the oldest request is dropped if there are too many."""
+        if sync in self._requested:
+            return
         while len(self._requested) >= self._most_syncs:
-            self._queue.remove(self._requested.pop(next(iter(self._requested))))
-        self._begin(sync)
+            oldest = min(self._requested.values(), key=lambda request: request.number)
+            self._queue.remove(self._requested.pop(oldest.id))
+        self._requests += 1
+        self._begin(sync, self._requests)
 
     def report_all(self) -> None:
         """Have all rooms reported of our own accord."""
@@ -127,6 +135,7 @@ class PresenceOutbox:
                 self._queue.popleft()
                 if head.answers:
                     del self._requested[head.id]
+                    self._ended[head.id] = head.number
                     taken.append(SyncEnd(head.id))
         return taken
 
@@ -139,6 +148,7 @@ class PresenceOutbox:
                 self._latest.pop(change.channel, None)
         self._changes -= len(self._taken)
         self._taken.clear()
+        self._ended.clear()
         for report in taken:
             if isinstance(report, WholeRoom) and report.room.channel not in self._unreported:
                 # A room that was requested may be older than what its channel is to be reported whole for.
@@ -161,7 +171,8 @@ class PresenceOutbox:
             begun = self._requested.pop(sync, None)
             if begun is not None:
                 self._queue.remove(begun)
-            self._begin(sync)
+            self._begin(sync, self._ended.get(sync, 0) if begun is None else begun.number)
+        self._ended.clear()
 
     def _repeat(self) -> None:
         """Put what was taken back, of each client in each channel only the last: some of it may have
@@ -179,7 +190,6 @@ class PresenceOutbox:
         self._unreported.add(channel)
         self._missing.add(channel)
 
-    def _begin(self, sync: str) -> None:
-        if sync not in self._requested:
-            self._requested[sync] = _Sync(sync, self._table.rooms(), answers=True)
-            self._queue.append(self._requested[sync])
+    def _begin(self, sync: str, number: int) -> None:
+        self._requested[sync] = _Sync(sync, self._table.rooms(), number=number, answers=True)
+        self._queue.append(self._requested[sync])

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
-from itertools import islice
+from itertools import chain, islice, pairwise, repeat
 from typing import Final
 
-from warren_gateway.domain.encoding import NOTHING, Numbered
+from warren_gateway.domain.encoding import Encoding
+from warren_gateway.domain.publications import Publication
+from warren_gateway.domain.tags_filter import TagsFilter
 from warren_shared.contracts.publication import Position
 
 GREATEST_OFFSET: Final = 2**63 - 1
@@ -35,7 +37,7 @@ class Window:
     __slots__ = ("_end", "_publications", "size")
 
     def __init__(self, end: int, limit: int) -> None:
-        self._publications: deque[Numbered] = deque(maxlen=limit)
+        self._publications: deque[Publication] = deque(maxlen=limit)
         self._end = end
         self.size = 0
         """Bytes of what is kept."""
@@ -45,31 +47,45 @@ class Window:
         """The window holds everything after this offset."""
         return self._end - len(self._publications)
 
-    def extend(self, publication: Numbered) -> None:
+    def extend(self, publication: Publication) -> None:
         """Take in the stream's next publication."""
         kept = self._publications
         if len(kept) == kept.maxlen:
-            self.size -= len(kept[0].encoded) if kept else 0
+            self.size -= kept[0].size if kept else 0
         if kept.maxlen:
-            self.size += len(publication.encoded)
+            self.size += publication.size
         kept.append(publication)
         self._end = publication.offset
 
-    def publications(self) -> Sequence[Numbered]:
+    def publications(self) -> Sequence[Publication]:
         """Return what is kept, ascending."""
         return tuple(self._publications)
 
-    def after(self, offset: int) -> Sequence[bytes]:
-        """Return the encoded publications after ``offset``, which must not lie before ``start``."""
-        skipped = offset - self.start
+    def after(self, offset: int, encoding: Encoding, tags_filter: TagsFilter | None = None) -> Sequence[bytes]:
+        """Return the publications after ``offset``, which must not lie before ``start``, as far as the filter lets
+        them through; NOTHING for those that cannot be put into the encoding.
+        """
+        publications, encode = islice(self._publications, offset - self.start, None), encoding.publication
+        if tags_filter is None:
+            return [publication.once(encoding, encode) for publication in publications]
+        matches = tags_filter.matches
+        return [each.once(encoding, encode) for each in publications if matches(each.tags or {})]
+
+    def deltas_after(self, offset: int, encoding: Encoding, *, enabled: bool) -> Sequence[bytes]:
+        """Return them for a subscription with deltas: the first whole, each other one, where that is ``enabled``, as a
+        delta against the one before. Each delta is made once, whoever recovers.
+        """
+        publications = tuple(islice(self._publications, offset - self.start, None))
+        if enabled:
+            for before, publication in pairwise(publications):
+                publication.previous = before.data
+        encodings = chain([encoding.whole], repeat(encoding.delta))
         return [
-            publication.encoded
-            for publication in islice(self._publications, skipped, None)
-            if publication.encoded is not NOTHING
+            publication.once(each, each.publication) for publication, each in zip(publications, encodings, strict=False)
         ]
 
 
-def newest(publications: Iterable[Numbered], end: int, limit: int) -> Window:
+def newest(publications: Iterable[Publication], end: int, limit: int) -> Window:
     """Return the window of those publications that lead to ``end`` without a gap."""
     by_offset = {publication.offset: publication for publication in publications}
     start = end

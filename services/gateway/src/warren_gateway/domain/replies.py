@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from warren_gateway.domain.requests import Published, Subscribed
-from warren_shared.contracts.codes import ErrorCode, Unsubscribe
+from warren_gateway.domain.requests import CallResult, Published, Subscribed
+from warren_shared.contracts.codes import Disconnect, ErrorCode, Unsubscribe
 from warren_shared.contracts.history import Page
 from warren_shared.contracts.presence import Members, Stats
 
@@ -42,6 +42,12 @@ class SubscribeResult:
     subscribed: Subscribed
     recoverable: bool = False
     positioned: bool = False
+    ttl: int | None = None
+    """Whole seconds until it must be refreshed; None: it need not be."""
+    data: bytes | None = None
+    """What its token has for the client: JSON."""
+    delta: bool = False
+    """Whether publications come as deltas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,49 @@ class HistoryReply:
 
 
 @dataclass(frozen=True, slots=True)
+class RpcReply:
+    """What a backend answered."""
+
+    id: int
+    result: CallResult
+
+
+@dataclass(frozen=True, slots=True)
+class SubRefreshReply:
+    """The subscription goes on."""
+
+    id: int
+    ttl: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class UnsubscribePush:
     """The server ended a subscription."""
 
     channel: str
     reason: Unsubscribe
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribePush:
+    """The server made a subscription."""
+
+    channel: str
+    result: SubscribeResult
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPush:
+    """The server changed when the connection expires."""
+
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectPush:
+    """The server ends the connection; on a WebSocket its close frame says so instead."""
+
+    disconnect: Disconnect
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +170,17 @@ Reply = (
     | PresenceReply
     | PresenceStatsReply
     | HistoryReply
+    | RpcReply
+    | SubRefreshReply
     | UnsubscribePush
+    | SubscribePush
+    | RefreshPush
+    | DisconnectPush
     | Ping
 )
 
 
-def reply_to(number: int, answer: Published | Members | Stats | Page | ErrorCode) -> Reply:
+def reply_to(number: int, answer: Published | Members | Stats | Page | CallResult | ErrorCode) -> Reply:
     """Return the reply to a command that another service, or the broker, has answered."""
     match answer:
         case Published():
@@ -142,5 +191,7 @@ def reply_to(number: int, answer: Published | Members | Stats | Page | ErrorCode
             return PresenceStatsReply(number, answer)
         case Page():
             return HistoryReply(number, answer)
+        case CallResult():
+            return RpcReply(number, answer)
         case ErrorCode():
             return ErrorReply(number, answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from warren_gateway.domain.tags_filter import TagsFilter
 from warren_shared.contracts.presence import Member
 from warren_shared.contracts.publication import Position
 
@@ -23,6 +24,10 @@ class Subscribe:
     """Whether the namespace wants it to recover, not the client; then the reply is not one to a recovery."""
     reject_unrecovered: bool = False
     """Whether the client, if it cannot be recovered, wants an error in place of the subscription."""
+    delta: bool = False
+    """Whether publications are to come as deltas against the one before."""
+    tags_filter: TagsFilter | None = None
+    """Which publications are wanted; None: all."""
     push_join_leave: bool = False
     member: Member | None = None
     """Whom to enter into presence; None where the namespace keeps none."""
@@ -40,7 +45,7 @@ class Subscribed:
     was_recovering: bool = False
     recovered: bool = False
     publications: Sequence[bytes] = ()
-    """Missed publications, ascending, each a protocol Publication object encoded as JSON."""
+    """Missed publications, ascending, each a protocol Publication in the encoding the client speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,38 @@ class Publish:
     durable: bool
     traceparent: str | None = None
     """As the client brought it: untrusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a backend that the session core has found allowed."""
+
+    method: str
+    data: bytes
+    user: str
+    client: str
+    info: str | None
+    """The caller's connection info as JSON text."""
+    traceparent: str | None = None
+    """As the client brought it: untrusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessage:
+    """What a client sends to backends without wanting an answer."""
+
+    data: bytes
+    user: str
+    client: str
+    info: str | None
+    """The sender's connection info as JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a backend answered: JSON."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from warren_gateway.domain.events import (
 from warren_gateway.domain.rules import SessionRules
 from warren_gateway.domain.states import Closed, State, Step, close, gone
 from warren_shared.contracts.auth import ConnectRequest
+from warren_shared.contracts.clients import MAX_DATA_BYTES
 from warren_shared.contracts.codes import Disconnects
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -107,5 +108,8 @@ class AwaitingConnect:
             traceparent = None
         # Auth's answer has a deadline of its own; this one also covers server-side subscriptions.
         deadline = now + self._rules.stale_timeout
-        connecting = Connecting(number, self._client, self._rules, command.subs or {}, traceparent, deadline)
+        sent = bytes(command.data)
+        if len(sent) > MAX_DATA_BYTES:
+            return close(Disconnects.BAD_REQUEST)
+        connecting = Connecting(number, self._client, self._rules, command.subs or {}, sent, traceparent, deadline)
         return connecting, [AskConnect(request), WakeAt(deadline)]

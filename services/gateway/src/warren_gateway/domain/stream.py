@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from warren_gateway.domain.encoding import Numbered
+from warren_gateway.domain.publications import Publication
 from warren_shared.contracts.publication import Position
 
 
@@ -61,7 +61,7 @@ class Filled:
     """What came of a read."""
 
     state: Filling
-    deliver: Sequence[Numbered] = ()
+    deliver: Sequence[Publication] = ()
     """In order; the position is already past them."""
 
 
@@ -72,28 +72,28 @@ class Held:
 
     def __init__(self, limit: HoldLimit) -> None:
         self._limit = limit
-        self._by_offset: dict[int, Numbered] = {}
+        self._by_offset: dict[int, Publication] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._by_offset)
 
-    def put(self, publication: Numbered) -> bool:
+    def put(self, publication: Publication) -> bool:
         """Keep a publication; returns False if there is no room for it."""
         if publication.offset in self._by_offset:
             return True
-        size = self._bytes + len(publication.encoded)
+        size = self._bytes + publication.size
         if len(self._by_offset) >= self._limit.publications or size > self._limit.bytes:
             return False
         self._by_offset[publication.offset] = publication
         self._bytes = size
         return True
 
-    def take(self, offset: int) -> Numbered | None:
+    def take(self, offset: int) -> Publication | None:
         """Give out the publication with this offset."""
         publication = self._by_offset.pop(offset, None)
         if publication is not None:
-            self._bytes -= len(publication.encoded)
+            self._bytes -= publication.size
         return publication
 
     def drop_until(self, offset: int) -> None:
@@ -147,7 +147,7 @@ class Stream:
         self.offset = 0
         self.doubtful = False
 
-    def begin(self, epoch: str, top: int) -> Sequence[Numbered]:
+    def begin(self, epoch: str, top: int) -> Sequence[Publication]:
         """Take a position that was read; returns what was held and comes right after it."""
         if len(self._held) and self._early_epoch != epoch:
             # Either side may be the newer one: only another read can tell.
@@ -157,7 +157,7 @@ class Stream:
         self._held.drop_until(top)
         return self.release()
 
-    def offer(self, epoch: str, publication: Numbered) -> Verdict:
+    def offer(self, epoch: str, publication: Publication) -> Verdict:
         """Judge a publication that arrived; the position moves if it is to be delivered."""
         if epoch != self.epoch:
             return Verdict.LOST if self.epoch else self._hold_early(epoch, publication)
@@ -169,9 +169,9 @@ class Stream:
             return Verdict.DROP
         return Verdict.HOLD if self._held.put(publication) else Verdict.LOST
 
-    def release(self) -> Sequence[Numbered]:
+    def release(self) -> Sequence[Publication]:
         """Give out what was held and is next now."""
-        released: list[Numbered] = []
+        released: list[Publication] = []
         while len(self._held) and (following := self._held.take(self.offset + 1)) is not None:
             self.offset += 1
             released.append(following)
@@ -182,13 +182,13 @@ class Stream:
         self.doubtful = False
         return Ask(self.offset, max(self.offset, self._held.highest))
 
-    def fill(self, ask: Ask, epoch: str, top: int, publications: Sequence[Numbered]) -> Filled:
+    def fill(self, ask: Ask, epoch: str, top: int, publications: Sequence[Publication]) -> Filled:
         """Work in a read made for ``ask``: ``publications`` ascend and end at ``top``, or earlier if
         there were too many for one read.
         """
         if epoch != self.epoch or top < ask.reach:
             return Filled(Filling.LOST)
-        deliver: list[Numbered] = []
+        deliver: list[Publication] = []
         for publication in publications:
             if publication.offset > self.offset + 1:
                 return Filled(Filling.LOST, deliver)
@@ -201,7 +201,7 @@ class Stream:
             return Filled(Filling.LOST, deliver)
         return Filled(Filling.MORE if self.offset < top or self.gapped else Filling.WHOLE, deliver)
 
-    def _hold_early(self, epoch: str, publication: Numbered) -> Verdict:
+    def _hold_early(self, epoch: str, publication: Publication) -> Verdict:
         if epoch != self._early_epoch:
             self._held.clear()
             self._early_epoch = epoch

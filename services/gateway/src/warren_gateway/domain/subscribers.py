@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from warren_shared.contracts.codes import Unsubscribe
+from warren_gateway.domain.encoding import Encoding
+from warren_shared.contracts.codes import Disconnect, Unsubscribe
 
 
 class Framing(Protocol):
-    """How pushes become bytes on one kind of transport; one instance serves all its connections."""
+    """How messages become bytes on one kind of transport; one instance serves all its connections."""
 
-    def pack(self, pushes: Sequence[bytes]) -> bytes:
-        """Frame encoded pushes so that they can be written, as they are, to every connection."""
+    @property
+    def encoding(self) -> Encoding:
+        """What the messages are encoded in."""
+
+    def pack(self, messages: Sequence[bytes]) -> bytes:
+        """Frame encoded messages so that they can be written, as they are, to every connection."""
 
 
 class Subscriber(Protocol):
@@ -40,3 +45,6 @@ class Subscriber(Protocol):
 
     def unsubscribed(self, channel: str, reason: Unsubscribe) -> None:
         """Tell the client that its subscription ended; it is out of the fan-out already."""
+
+    def cut_off(self, reason: Disconnect) -> None:
+        """Close the connection; one subscription of it is out of the fan-out already."""

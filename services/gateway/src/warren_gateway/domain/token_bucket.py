@@ -11,12 +11,12 @@ class TokenBucket:
         self._tokens = per_second
         self._at: float | None = None
 
-    def take(self, now: float) -> bool:
-        """Take one token; returns False if there is none."""
+    def take(self, now: float, tokens: float = 1) -> bool:
+        """Take tokens; returns False, and takes none, if there are fewer."""
         if self._at is not None:
             self._tokens = min(self._per_second, self._tokens + (now - self._at) * self._per_second)
         self._at = now
-        if self._tokens < 1:
+        if self._tokens < tokens:
             return False
-        self._tokens -= 1
+        self._tokens -= tokens
         return True

@@ -18,10 +18,11 @@ from warren_gateway.handlers.counts import BusCounts
 from warren_gateway.handlers.entries import DELIVER, Entry, LiveEntry, PresenceSink, Waiter, Windowed, Works
 from warren_gateway.handlers.following import DurableEntry
 from warren_gateway.handlers.packs import Packs
+from warren_gateway.handlers.patterns import PatternEntry, Patterns
 from warren_gateway.handlers.reads import ReadPage, ReadPool, Spawn
 from warren_gateway.ports import Subscribe, SubscribeDone, Subscriber
-from warren_shared.contracts.channels import namespace_of
-from warren_shared.contracts.codes import Errors, Unsubscribe, Unsubscribes
+from warren_shared.contracts.channels import is_pattern, namespace_of
+from warren_shared.contracts.codes import Disconnect, Errors, Unsubscribe, Unsubscribes
 from warren_shared.contracts.namespaces import NamespaceOptions, Namespaces
 from warren_shared.contracts.publication import DeliverType
 from warren_shared.messaging.port import Delivery, Inbox
@@ -60,7 +61,8 @@ class LocalChannels:
         self._presence, self._defer, self._monotonic = presence, defer, monotonic
         self._entries: dict[str, Entry] = {}
         self._by_key: dict[str, Entry] = {}
-        self._packs = Packs(self._by_key.get, counts, dead_letter)
+        self._patterns = Patterns()
+        self._packs = Packs(self._by_key.get, self._patterns, counts, dead_letter)
         self._admissions: deque[Entry] = deque()
         self._admitting = False
         self._dismissed: dict[tuple[str, str], Subscription] = {}
@@ -143,10 +145,11 @@ class LocalChannels:
             self._packs.take(delivery)
             return
         entry = self._by_key.get(delivery.routing_key)
-        if entry is None:
-            self._counts.filter_out(delivery.routing_key)
-        else:
+        shown = bool(self._patterns) and self._patterns.take(delivery, alone=entry is None)
+        if entry is not None:
             entry.take(delivery)
+        elif not shown:
+            self._counts.filter_out(delivery.routing_key)
 
     async def opened(self, inbox: Inbox) -> None:
         """Bind everything to a new inbox; then channels that had a position are healed."""
@@ -182,7 +185,7 @@ class LocalChannels:
         self.binder.wake()
         for entry in tuple(self._entries.values()):
             options = namespaces.of_channel(entry.channel)
-            if options is not None and options.durable == entry.options.durable:
+            if options is not None and _still_serves(entry, options):
                 entry.options = options
             else:
                 entry.refuse(Errors.INTERNAL if options else Errors.UNKNOWN_CHANNEL, everyone=True)
@@ -190,7 +193,11 @@ class LocalChannels:
                 self._forget(entry)
                 self.binder.plan.release(entry.channel, self._monotonic())
 
-    # For metrics
+    # For metrics and heartbeats
+
+    def size(self) -> tuple[int, int]:
+        """Return how many channels are followed, patterns included, and how many subscriptions there are."""
+        return len(self._entries), sum(entry.line.audience.size for entry in self._entries.values())
 
     def followed(self) -> dict[str, tuple[int, int]]:
         """Return, by namespace, how many channels are followed and how many subscriptions there are."""
@@ -206,13 +213,19 @@ class LocalChannels:
         if options is None:
             return None
         entry = self._make(channel, options)
-        self._entries[channel] = self._by_key[entry.key] = entry
+        self._entries[channel] = entry
+        if isinstance(entry, PatternEntry):
+            self._patterns.add(entry)
+        else:
+            self._by_key[entry.key] = entry
         if self.binder.follow(channel):
             entry.bound()
         return entry
 
     def _make(self, channel: str, options: NamespaceOptions) -> Entry:
         counts = self._counts.of(namespace_of(channel))
+        if is_pattern(channel):
+            return PatternEntry(channel, options, self._works, counts)
         if not options.durable:
             return LiveEntry(channel, options, self._works, counts)
         entry = DurableEntry(channel, options, self._works, counts)
@@ -246,8 +259,12 @@ class LocalChannels:
             self._forget(entry)
 
     def _forget(self, entry: Entry) -> None:
-        del self._entries[entry.channel], self._by_key[entry.key]
+        del self._entries[entry.channel]
         entry.forgotten = True
+        if isinstance(entry, PatternEntry):
+            self._patterns.remove(entry)
+            return
+        del self._by_key[entry.key]
         if isinstance(entry, DurableEntry):
             self._checks.remove(entry)
 
@@ -275,7 +292,7 @@ class LocalChannels:
             if self._admitting:
                 self._defer(self._admit)
 
-    def _dismiss(self, entry: Entry, ended: Sequence[Subscription], reason: Unsubscribe) -> None:
+    def _dismiss(self, entry: Entry, ended: Sequence[Subscription], reason: Unsubscribe | Disconnect) -> None:
         channel = entry.channel
         for subscription in ended:
             self._dismissed[channel, subscription.subscriber.client] = subscription
@@ -285,7 +302,10 @@ class LocalChannels:
             if self._dismissed.get((channel, subscription.subscriber.client)) is subscription:
                 del self._dismissed[channel, subscription.subscriber.client]
                 self._leave(channel, subscription)
-                subscription.subscriber.unsubscribed(channel, reason)
+                if isinstance(reason, Disconnect):
+                    subscription.subscriber.cut_off(reason)
+                else:
+                    subscription.subscriber.unsubscribed(channel, reason)
 
         self._fanout.tell(entry.line, ended, tell)
 
@@ -302,6 +322,13 @@ class LocalChannels:
                 and channel.blind_since + self._options.heal_patience <= now
             ):
                 channel.give_up()
+
+
+def _still_serves(entry: Entry, options: NamespaceOptions) -> bool:
+    """Whether an entry made under other options is of the right kind under these."""
+    if isinstance(entry, PatternEntry):
+        return options.allow_patterns
+    return options.durable == entry.options.durable
 
 
 def _bound_whole(namespaces: Namespaces) -> list[str]:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from warren_gateway.bus_options import BusSideOptions
-from warren_gateway.domain.encoding import PushHead, announced_client, live_publication
+from warren_gateway.domain.client_info import announced_client
+from warren_gateway.domain.encoding import Encoding, Pushes, PushHead
 from warren_gateway.domain.fanout import Fanout, Line
 from warren_gateway.domain.hub import Subscription
+from warren_gateway.domain.publications import Publication, live_publication
 from warren_gateway.handlers.counts import NamespaceCounts
 from warren_gateway.handlers.reads import Readable
 from warren_gateway.ports import Subscribe, Subscribed, SubscribeDone, Subscriber
 from warren_shared.contracts.channels import routing_key_of
-from warren_shared.contracts.codes import ErrorCode, Errors, Unsubscribe
+from warren_shared.contracts.codes import Disconnect, Disconnects, ErrorCode, Errors, Unsubscribe
 from warren_shared.contracts.envelope import ContractError
 from warren_shared.contracts.namespaces import NamespaceOptions
 from warren_shared.contracts.pack import Packed
@@ -78,8 +80,8 @@ class Works:
     """Have ``admit`` called in one of the next loop turns."""
     idle: Callable[[Entry], None]
     """Nobody is subscribed or waiting any more."""
-    dismiss: Callable[[Entry, Sequence[Subscription], Unsubscribe], None]
-    """Tell former subscribers that they are."""
+    dismiss: Callable[[Entry, Sequence[Subscription], Unsubscribe | Disconnect], None]
+    """Tell former subscribers that they are, or close their connections."""
     dead_letter: Callable[[Delivery, str], None]
     read_soon: Callable[[Readable], None]
     """Subscribers wait for a read, or a gap shows."""
@@ -104,7 +106,7 @@ class Entry(ABC):
         """How many of those who wait ``admit`` is still to look at."""
         self.waiting: dict[str, Waiter] = {}
         self._works = works
-        self._head = PushHead(channel)
+        self._heads: dict[Encoding, PushHead] = {}
 
     @property
     def idle(self) -> bool:
@@ -210,7 +212,12 @@ class Entry(ABC):
             waiter.done(reply)
             return
         subscription = Subscription(
-            waiter.subscriber, joins=request.push_join_leave, member=request.member, announce=request.announce
+            waiter.subscriber,
+            joins=request.push_join_leave,
+            member=request.member,
+            announce=request.announce,
+            encoding=_encoding_of(waiter, reply),
+            tags_filter=request.tags_filter,
         )
         # What waits to be written is older than this subscription's position.
         self._works.fanout.seal(self.line)
@@ -219,8 +226,30 @@ class Entry(ABC):
             self._works.presence.joined(self.channel, request.member, announce=request.announce)
         waiter.done(reply)
 
-    def _publish(self, encoded: bytes, trace: object | None) -> bool:
-        return self._works.fanout.publish(self.line, self._head.publication(encoded), trace)
+    def _publish(self, publication: Publication) -> bool:
+        """Have it written to everybody. Returns False, having dropped it, if too much waits."""
+        pushes: dict[Encoding, bytes] = {}
+        for encoding in self.line.audience.encodings:
+            push = self._head(encoding).publication(publication)
+            if push:
+                pushes[encoding] = push
+            else:
+                self._turn_away(encoding)
+        taken = self._works.fanout.publish(self.line, pushes, publication.trace, publication.tags)
+        if self.line.audience.fresh:
+            self._works.fanout.seal(self.line)
+            self.line.audience.go_on()
+        return taken
+
+    def _head(self, encoding: Encoding) -> PushHead:
+        head = self._heads.get(encoding)
+        if head is None:
+            head = self._heads[encoding] = encoding.head(self.channel)
+        return head
+
+    def _turn_away(self, encoding: Encoding) -> None:
+        """Close the connections that cannot be shown what is published here; they will not come back (3506)."""
+        self._works.dismiss(self, self.line.audience.clear(encoding), Disconnects.INAPPROPRIATE_PROTOCOL)
 
     def _trace_of(self, headers: Mapping[str, object]) -> object | None:
         """Return the sampled trace context that headers bring; a backend may set headers of any type."""
@@ -236,11 +265,24 @@ class Entry(ABC):
         except ContractError as error:
             self._reject(delivery, str(error))
             return
-        self._works.fanout.announce(self.line, self._head.join(info) if joined else self._head.leave(info))
+        pushes: Pushes = {
+            encoding: push
+            for encoding in self.line.audience.encodings
+            if (push := self._head(encoding).join(info) if joined else self._head(encoding).leave(info))
+        }
+        self._works.fanout.announce(self.line, pushes)
 
     def _reject(self, delivery: Delivery, reason: str) -> None:
         self.counts.malformed += 1
         self._works.dead_letter(delivery, reason)
+
+
+def _encoding_of(waiter: Waiter, reply: Subscribed) -> Encoding | None:
+    """Return what is for deltas if the client wants those; they follow what it was given with the reply."""
+    if not waiter.request.delta:
+        return None
+    encoding = waiter.subscriber.framing.encoding
+    return encoding.delta if reply.publications else encoding.whole
 
 
 class LiveEntry(Entry):
@@ -255,11 +297,13 @@ class LiveEntry(Entry):
         if not self.line.audience.size:
             return
         try:
-            encoded = live_publication(delivery.body, delivery.headers, self.options.publication_data_format)
+            publication = live_publication(
+                delivery.body, delivery.headers, self.options.publication_data_format, self._trace_of(delivery.headers)
+            )
         except ContractError as error:
             self._reject(delivery, str(error))
             return
-        self._publish(encoded, self._trace_of(delivery.headers))
+        self._publish(publication)
 
     def take_packed(self, epoch: str, publications: Iterable[Packed]) -> None:
         # Rare: the namespace was durable a moment ago, and history has not heard of it.

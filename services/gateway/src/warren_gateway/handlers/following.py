@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from warren_gateway.domain.encoding import NOTHING, Numbered, durable_publication, packed_publication
+from warren_gateway.domain.publications import Publication, durable_publication, packed_publication
 from warren_gateway.domain.recovery import Recovery, Window, judge, judge_latest, newest
 from warren_gateway.domain.stream import Ask, Filling, HoldLimit, Stream, Verdict
 from warren_gateway.handlers.counts import NamespaceCounts
@@ -39,6 +39,8 @@ class DurableEntry(Entry):
         """Whether anything arrived since this was last looked at."""
         self._check = False
         self._reading = False
+        self._previous: Publication | None = None
+        """What was delivered last, if anybody gets deltas."""
 
     def bound(self) -> None:
         self.covered = True
@@ -92,7 +94,7 @@ class DurableEntry(Entry):
             return
         self._take(epoch, publication)
 
-    def _take(self, epoch: str, publication: Numbered) -> None:
+    def _take(self, epoch: str, publication: Publication) -> None:
         self.active = True
         match self.stream.offer(epoch, publication):
             case Verdict.DELIVER:
@@ -106,11 +108,14 @@ class DurableEntry(Entry):
             case Verdict.LOST:
                 self._lost()
 
-    def _deliver_all(self, publications: Iterable[Numbered]) -> None:
+    def _deliver_all(self, publications: Iterable[Publication]) -> None:
         for publication in publications:
             self._deliver(publication)
+            if not self.stream.positioned:  # nobody is left to have the rest, and it must leave nothing behind
+                return
 
-    def _deliver(self, publication: Numbered) -> None:
+    def _deliver(self, publication: Publication) -> None:
+        self._link(publication)
         window = self.window
         if window is None and self.options.latest_only:
             window = Window(publication.offset - 1, 1)
@@ -119,8 +124,14 @@ class DurableEntry(Entry):
             if self.options.latest_only:
                 # So that on a busy channel no read has to race with what is on its way here.
                 self._keep(window)
-        if publication.encoded is not NOTHING and not self._publish(publication.encoded, publication.trace):
+        if not self._publish(publication):
             self._lost()
+
+    def _link(self, publication: Publication) -> None:
+        """Let it be shown as a delta against the one before it, which everybody here had."""
+        before, self._previous = self._previous, publication if self.line.audience.deltas else None
+        if before is not None and before.offset + 1 == publication.offset and self.options.delta_publish:
+            publication.previous = before.data
 
     def _held(self) -> None:
         if self.stream.positioned and self.blind_since is None:
@@ -138,7 +149,7 @@ class DurableEntry(Entry):
         """Nobody here can be made whole: tell them, and begin anew for those who come."""
         self.counts.insufficient += self.line.audience.size
         self.stream.forget()
-        self.window = self.blind_since = None
+        self.window = self.blind_since = self._previous = None
         self._check = False
         self.dismiss(Unsubscribes.INSUFFICIENT_STATE)
         if self.waiting:
@@ -179,17 +190,23 @@ class DurableEntry(Entry):
         if self.options.latest_only and since != self.stream.position:
             # What lies between is not missed.
             offset = min(offset, top - 1)
-            publications = self._after(top - 1)
+            publications = self._after(top - 1, waiter)
         else:
-            publications = self._after(offset)
+            publications = self._after(offset, waiter)
         if publications and sum(map(len, publications)) > waiter.subscriber.room:
             return None
         # The client counts up from here, through the publications it is given.
-        position = Position(self.stream.epoch, offset)
+        filtered = waiter.request.tags_filter is not None and not publications
+        position = Position(self.stream.epoch, top if filtered else offset)
         return Subscribed(position, was_recovering=waiter.recovering, recovered=True, publications=publications)
 
-    def _after(self, offset: int) -> Sequence[bytes]:
-        return () if self.window is None or offset >= self.stream.offset else self.window.after(offset)
+    def _after(self, offset: int, waiter: Waiter) -> Sequence[bytes]:
+        if self.window is None or offset >= self.stream.offset:
+            return ()
+        encoding = waiter.subscriber.framing.encoding
+        if waiter.request.delta:
+            return self.window.deltas_after(offset, encoding, enabled=self.options.delta_publish)
+        return self.window.after(offset, encoding, waiter.request.tags_filter)
 
     def _finish(self, waiter: Waiter, reply: Subscribed | ErrorCode) -> None:
         if isinstance(reply, Subscribed) and waiter.request.recover_from is not None:

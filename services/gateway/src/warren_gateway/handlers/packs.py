@@ -8,9 +8,10 @@ import structlog
 
 from warren_gateway.handlers.counts import BusCounts
 from warren_gateway.handlers.entries import Entry
+from warren_gateway.handlers.patterns import Patterns
 from warren_shared.contracts.channels import NO_NAMESPACE_WORD
 from warren_shared.contracts.envelope import ContractError
-from warren_shared.contracts.pack import Packed, read_pack
+from warren_shared.contracts.pack import Packed, Run, read_pack
 from warren_shared.messaging.port import Delivery
 
 _log = structlog.get_logger()
@@ -20,9 +21,13 @@ class Packs:
     """``find`` returns the channel that is followed under a routing key."""
 
     def __init__(
-        self, find: Callable[[str], Entry | None], counts: BusCounts, dead_letter: Callable[[Delivery, str], None]
+        self,
+        find: Callable[[str], Entry | None],
+        patterns: Patterns,
+        counts: BusCounts,
+        dead_letter: Callable[[Delivery, str], None],
     ) -> None:
-        self._find, self._counts, self._dead_letter = find, counts, dead_letter
+        self._find, self._patterns, self._counts, self._dead_letter = find, patterns, counts, dead_letter
 
     def take(self, delivery: Delivery) -> None:
         """Take a pack that one of Warren's own services published; all of it, or nothing if it is malformed."""
@@ -32,25 +37,28 @@ class Packs:
             self._count_malformed(delivery.routing_key)
             self._dead_letter(delivery, str(error))
             return
-        for entry, epoch, publications in followed:
+        for entry, run, publications in followed:
             try:
-                entry.take_packed(epoch, publications)
+                if entry is not None:
+                    entry.take_packed(run.epoch, publications)
+                if self._patterns:
+                    self._patterns.take_packed(run.key, publications)
             except Exception:  # noqa: BLE001 - a bug that one channel meets must not lose the others
                 _log.exception("delivery_crashed", exchange=delivery.exchange)
                 self._dead_letter(delivery, "the gateway failed to handle it")
 
-    def _read(self, body: bytes) -> list[tuple[Entry, str, list[Packed]]]:
+    def _read(self, body: bytes) -> list[tuple[Entry | None, Run, list[Packed]]]:
         """Read what is followed here, and count the rest unread. Raises ContractError."""
-        followed: list[tuple[Entry, str, list[Packed]]] = []
+        followed: list[tuple[Entry | None, Run, list[Packed]]] = []
         filtered: list[tuple[str, int]] = []
         total = 0
         for run in read_pack(body):
             total += run.size
             entry = self._find(run.key)
-            if entry is None:
+            if entry is None and not (self._patterns and self._patterns.match(run.key)):
                 filtered.append((run.key, run.size))
             else:
-                followed.append((entry, run.epoch, run.publications()))
+                followed.append((entry, run, run.publications()))
         for key, publications in filtered:
             self._counts.filter_out(key, publications)
         self._counts.packs.observe(total)

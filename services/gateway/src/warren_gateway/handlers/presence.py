@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Final, TypedDict, assert_never
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from warren_gateway.bus_options import BusSideOptions
+from warren_gateway.domain.census import Census
 from warren_gateway.domain.presence_outbox import Change, PresenceOutbox, Report, SyncEnd, WholeRoom
 from warren_gateway.domain.presence_table import PresenceTable
 from warren_gateway.identity import GatewayIdentity
@@ -53,9 +55,12 @@ class PresenceReporter:
         identity: GatewayIdentity,
         options: BusSideOptions,
         *,
+        census: Callable[[], Census] = Census,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        """``census`` counts who is here, for heartbeats."""
         self._publisher, self._options, self._sleep = publisher, options, sleep
+        self._census = census
         self._run: _Run = {
             "gateway": identity.gateway,
             "incarnation": identity.incarnation,
@@ -147,7 +152,8 @@ class PresenceReporter:
 
     async def _keep_beating(self) -> None:
         while not self._draining:
-            sent = self._publisher.send(_event(EventKey.GATEWAY_HEARTBEAT, Heartbeat(**self._run)))
+            beat = Heartbeat(**self._run, **asdict(self._census()))
+            sent = self._publisher.send(_event(EventKey.GATEWAY_HEARTBEAT, beat))
             await self._sleep(HEARTBEAT_SECONDS if sent else BEAT_AGAIN_SECONDS)
 
     async def _keep_reporting(self) -> None:

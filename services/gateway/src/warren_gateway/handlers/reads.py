@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from warren_gateway.domain.encoding import Numbered, stored_publication
+from warren_gateway.domain.publications import Publication, stored_publication
 from warren_gateway.domain.stream import Ask
 from warren_gateway.ports import RequestFailedError, ServiceUnavailableError
 from warren_shared.contracts.codes import ErrorCode, Errors
@@ -53,7 +53,7 @@ class Range:
 
     epoch: str
     top: int
-    publications: Sequence[Numbered] = ()
+    publications: Sequence[Publication] = ()
 
     def reaches_top(self, since: int) -> bool:
         """Whether nothing was left out at the end."""
@@ -95,7 +95,7 @@ async def _read_pages(read_page: ReadPage, read: RangeRead) -> Range | None:
     if read.latest:
         page = await read_page(ReadRequest(channel=read.channel, limit=1, reverse=True))
         return Range(page.epoch, page.top, tuple(map(stored_publication, page.publications)))
-    publications: list[Numbered] = []
+    publications: list[Publication] = []
     since, epoch = read.since, None
     while True:
         limit = read.limit - len(publications)

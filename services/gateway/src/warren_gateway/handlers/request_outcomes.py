@@ -27,10 +27,13 @@ class Method(StrEnum):
 
     CONNECT = "connect"
     REFRESH = "refresh"
+    SUBSCRIBE = "subscribe"
+    SUB_REFRESH = "sub_refresh"
     PUBLISH = "publish"
     PRESENCE = "presence"
     PRESENCE_STATS = "presence_stats"
     HISTORY = "history"
+    RPC = "rpc"
 
 
 class Outcome(StrEnum):

@@ -21,6 +21,7 @@ from warren_history.adapters.postgres.connections import Connections, Server, Wo
 from warren_history.adapters.postgres.failures import MISTAKES
 from warren_history.adapters.postgres.reading import open_streams, read
 from warren_history.adapters.postgres.removing import find_removal, remove_slice, renew_epochs
+from warren_history.adapters.postgres.trials import begin_trial, end_trial
 from warren_history.adapters.postgres.trimming import measure, trim
 from warren_history.domain.publications import (
     Appended,
@@ -164,6 +165,14 @@ class PostgresStore:
         else:
             await self._measure()
         return trimmed
+
+    async def begin_trial(self, queue: str, delivery: str) -> int:
+        """See the port."""
+        return await self._call(self._opening, lambda connection: begin_trial(connection, queue, delivery))
+
+    async def end_trial(self, queue: str) -> None:
+        """See the port."""
+        await self._call(self._opening, lambda connection: end_trial(connection, queue))
 
     def size(self) -> StoreSize:
         """See the port. Of other processes' doing it knows what the last trimming saw."""

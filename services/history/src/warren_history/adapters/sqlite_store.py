@@ -29,6 +29,7 @@ from warren_history.adapters.sqlite.reading import read
 from warren_history.adapters.sqlite.removing import SLICE, Removal, find_removal, remove_slice, renew_epochs
 from warren_history.adapters.sqlite.schema import migrate
 from warren_history.adapters.sqlite.streams import NewEpoch, open_streams
+from warren_history.adapters.sqlite.trials import begin_trial, end_trial
 from warren_history.adapters.sqlite.trimming import trim
 from warren_history.domain.publications import (
     Appended,
@@ -167,6 +168,14 @@ class SqliteStore:
     async def trim(self, *, now: int, limit: int) -> Trimmed:
         """See the port."""
         return await self._call(self._write_thread, partial(self._trim, now, limit))
+
+    async def begin_trial(self, queue: str, delivery: str) -> int:
+        """See the port."""
+        return await self._call(self._write_thread, partial(begin_trial, self._writer, queue, delivery))
+
+    async def end_trial(self, queue: str) -> None:
+        """See the port."""
+        await self._call(self._write_thread, partial(end_trial, self._writer, queue))
 
     def size(self) -> StoreSize:
         """See the port."""

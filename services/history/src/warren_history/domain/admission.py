@@ -40,6 +40,7 @@ class Reason(StrEnum):
     BAD_INFO = "bad_info"
     BAD_MESSAGE_ID = "bad_message_id"
     NOT_STORED = "not_stored"  # admitted, but the store fails on it
+    DEADLY = "deadly"  # history died whenever it had it in hand
 
 
 @dataclass(frozen=True, slots=True)

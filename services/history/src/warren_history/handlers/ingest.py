@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from warren_history.handlers.delivering import Delivering
 from warren_history.handlers.dispatch import Dispatch
 from warren_history.handlers.egress import Leaving
 from warren_history.handlers.patience import BatchGivenBackError, Patience
+from warren_history.handlers.trials import Trials
 from warren_history.metrics import Counts
 from warren_history.ports import Store
 from warren_shared.contracts.namespaces import Namespaces
@@ -26,6 +27,7 @@ from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import Clock
 
+_Handle = Callable[[str, Sequence[Delivery]], Awaitable[None]]
 _log = structlog.get_logger()
 
 
@@ -46,7 +48,7 @@ class Ingest:
 
     A batch is acked (by returning) once its rejected deliveries are dead letters, its publications
     are committed, and the broker has confirmed every numbered publication. What the broker refuses
-    for good, or the store fails on, is logged and passed over: no message can stop its partition.
+    for good, the store fails on, or history dies of, is logged and passed over: no message can stop its partition.
     Dying in between means that the broker delivers the batch again: whatever has a message id finds
     its offset and is only sent again, gateways drop an offset they have had, and a dead letter may be
     there twice.
@@ -70,6 +72,9 @@ class Ingest:
         log = BoundedLog(clock.monotonic)
         self._burial = Burial(dispatch, counts, log)
         self._delivering = Delivering(dispatch, namespaces, pack=options.pack_deliveries, counts=counts, log=log)
+        self._trials = Trials(store, options.patience, counts)
+        self._door = asyncio.Lock()
+        """Held by who has a suspect in hand: nobody else begins anything."""
         self._in_hand = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -94,6 +99,16 @@ class Ingest:
             _log.warning("batches_left_unfinished", batches=self._in_hand)
 
     async def _take(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        if not deliveries[0].is_suspect:
+            async with self._door:
+                pass
+            await self._count_in(queue, deliveries, self._handle)
+            return
+        async with self._door:
+            await self._idle.wait()  # so that history dies of this one or of none
+            await self._count_in(queue, deliveries, self._try_alone)
+
+    async def _count_in(self, queue: str, deliveries: Sequence[Delivery], handle: _Handle) -> None:
         if self._draining:
             # Held, not refused: the broker takes it back when the bus stops, a moment from now.
             await asyncio.sleep(self._options.drain)
@@ -101,7 +116,7 @@ class Ingest:
         self._in_hand += 1
         self._idle.clear()
         try:
-            await self._handle(queue, deliveries)
+            await handle(queue, deliveries)
         except BatchGivenBackError:
             self._counts.given_back += 1
             raise
@@ -109,6 +124,17 @@ class Ingest:
             self._in_hand -= 1
             if not self._in_hand:
                 self._idle.set()
+
+    async def _try_alone(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        (suspect,) = deliveries
+        deadly = await self._trials.begin(queue, suspect)
+        try:
+            if deadly is None:
+                await self._handle(queue, deliveries)
+            else:
+                await self._burial.bury(queue, [(suspect, deadly)])
+        finally:
+            await self._trials.end(queue)
 
     async def _handle(self, queue: str, deliveries: Sequence[Delivery]) -> None:
         with tracing_of.processing(self._tracing, queue, deliveries) as spans:

@@ -20,6 +20,14 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """Tell backends, where they are to know, that somebody is in a channel now, or nobody any more."""
+
+    channel: str
+    occupied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Reply to a query."""
 
@@ -45,4 +53,4 @@ class Note:
     alarming: bool = False
 
 
-Effect = Announce | Answer | SendProbe | Note
+Effect = Announce | Turned | Answer | SendProbe | Note

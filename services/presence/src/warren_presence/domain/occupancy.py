@@ -9,6 +9,8 @@ from warren_shared.contracts.presence import Stats
 
 Removed = tuple[str, Occupant]
 """(channel, who was in it)."""
+Turn = tuple[str, bool]
+"""(channel, whether somebody is in it now)."""
 
 
 class Occupancy:
@@ -17,6 +19,7 @@ class Occupancy:
     def __init__(self) -> None:
         self._channels: dict[str, dict[str, dict[str, Occupant]]] = {}
         self._gateways: dict[str, set[str]] = {}
+        self._turned: list[Turn] = []
         self.size = 0
         """How many occupants there are, over all channels."""
 
@@ -25,9 +28,18 @@ class Occupancy:
         """How many channels have anyone in them."""
         return len(self._channels)
 
+    def take_turns(self) -> list[Turn]:
+        """Return which channels the first came into, or the last left, since this was last asked, in order."""
+        turned, self._turned = self._turned, []
+        return turned
+
+    def is_occupied(self, channel: str) -> bool:
+        """Whether anyone is in a channel."""
+        return channel in self._channels
+
     def enter(self, gateway: str, channel: str, occupant: Occupant) -> bool:
         """Put someone in, replacing what is known of it; return whether it was not in."""
-        occupants = self._channels.setdefault(channel, {}).setdefault(gateway, {})
+        occupants = self._opened(channel).setdefault(gateway, {})
         self._gateways.setdefault(gateway, set()).add(channel)
         new = occupant.client not in occupants
         occupants[occupant.client] = occupant
@@ -51,7 +63,7 @@ class Occupancy:
         after = {occupant.client: occupant for occupant in occupants}
         self.size += len(after) - len(before)
         if after:
-            self._channels.setdefault(channel, {})[gateway] = after
+            self._opened(channel)[gateway] = after
             self._gateways.setdefault(gateway, set()).add(channel)
         elif before:
             self._channels[channel][gateway] = {}
@@ -72,6 +84,7 @@ class Occupancy:
         """Take out everyone."""
         self._channels.clear()
         self._gateways.clear()
+        self._turned.clear()
         self.size = 0
 
     def occupants(self, channel: str) -> Iterator[Occupant]:
@@ -83,6 +96,13 @@ class Occupancy:
         """Count the connections and the distinct users in a channel; all anonymous users are one."""
         clients = sum(map(len, self._channels.get(channel, {}).values()))
         return Stats(clients=clients, users=len({occupant.user for occupant in self.occupants(channel)}))
+
+    def _opened(self, channel: str) -> dict[str, dict[str, Occupant]]:
+        by_gateway = self._channels.get(channel)
+        if by_gateway is None:
+            by_gateway = self._channels[channel] = {}
+            self._turned.append((channel, True))
+        return by_gateway
 
     def _drop(self, gateway: str, *, before: int | None) -> list[Removed]:
         removed: list[Removed] = []
@@ -104,6 +124,7 @@ class Occupancy:
         del by_gateway[gateway]
         if not by_gateway:
             del self._channels[channel]
+            self._turned.append((channel, False))
         channels = self._gateways[gateway]
         channels.discard(channel)
         if not channels:

@@ -12,6 +12,9 @@ nobody. So whenever deliveries may have been missed, what the gateways' answers 
 have been announced by another partition, and what they do not confirm may be another's now. Neither is
 announced. Who joined or left meanwhile is announced all the same, because its gateway repeats each
 change until it is confirmed, and to the partition that has the channel by then.
+
+That a channel has its first occupant, or lost its last, is told in the same way. What changes while the index is
+filled is told when it is whole: only then is it known who else is there.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import assert_never
 
 from warren_presence.domain.departures import Departures
-from warren_presence.domain.effects import Announce, Effect, Note, SendProbe
+from warren_presence.domain.effects import Announce, Effect, Note, SendProbe, Turned
 from warren_presence.domain.filling import Filling
 from warren_presence.domain.occupancy import Occupancy, Removed
 from warren_presence.domain.occupants import Occupant, client_info, occupant_of
@@ -48,6 +51,8 @@ class Partition:
         self.occupancy, self._roster = Occupancy(), Roster()
         self.desk = Desk(self.occupancy, max_members=max_members, max_held=max_held)
         self._departures = Departures()
+        self._turned: dict[str, None] = {}
+        """Channels that were occupied or vacated while the index was being filled, in order."""
         self._filling: Filling | None = None
         self.void = self.expired = self.taken_over = self.resumed = 0
 
@@ -94,6 +99,7 @@ class Partition:
                 yield from self._reported(message, now)
             case _:
                 assert_never(message)
+        yield from self._turns()
         yield from self._complete(now)
 
     def _tick(self, now: float) -> _Steps:
@@ -126,6 +132,7 @@ class Partition:
         self._tenure.end()
         self.occupancy.clear()
         self._departures.clear()
+        self._turned.clear()
         self._roster, self._filling = Roster(), None
         yield from self.desk.fail_all()
 
@@ -166,6 +173,17 @@ class Partition:
             self._departures.clear()  # whatever was delivered or reported again has been read
             yield Note("partition_filled", {"members": self.occupancy.size, "gateways": self.num_gateways})
             yield from self.desk.answer_held()
+            turned, self._turned = self._turned, {}
+            for channel in turned:
+                yield Turned(channel, self.occupancy.is_occupied(channel))
+
+    def _turns(self) -> _Steps:
+        """Tell which channels are occupied now, or vacated; while the index is being filled, keep them."""
+        for channel, occupied in self.occupancy.take_turns():
+            if self._filling is None:
+                yield Turned(channel, occupied)
+            else:
+                self._turned[channel] = None
 
     # Gateways
 
@@ -269,11 +287,14 @@ class Partition:
             back = self._departures.discard(report.channel, occupant.client)
             if report.announce and (back or not sender.silent):
                 yield _announce(DeliverType.JOIN, report.channel, occupant)
+        if sender.silent:
+            self.occupancy.take_turns()  # told by whoever had the channel before
 
     def _synced(self, report: Synced, sender: Incarnation) -> None:
         generation = sender.answered(report.sync)
         if generation is not None:
             self.occupancy.drop_unconfirmed(sender.gateway, generation)
+            self.occupancy.take_turns()  # these channels may be another partition's now
 
     # Queries
 

@@ -8,26 +8,28 @@ Replies, probes and requests are sent at once and at most once: whoever misses o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, assert_never
 
 import structlog
 from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from warren_presence.domain.effects import Announce, Answer, Effect, Note, SendProbe
+from warren_presence.domain.effects import Announce, Answer, Effect, Note, SendProbe, Turned
 from warren_presence.domain.partition import Partition
 from warren_presence.handlers.decoding import decode
 from warren_presence.handlers.outbox import Outbox
 from warren_shared.contracts.channels import routing_key_of
 from warren_shared.contracts.envelope import ContractError
+from warren_shared.contracts.namespaces import Namespaces
+from warren_shared.contracts.occupancy import ChannelOccupied, ChannelVacated
 from warren_shared.contracts.publication import DeliverType
 from warren_shared.messaging.dead_letters import dead_letter
 from warren_shared.messaging.port import NO_HEADERS, Delivery, Headers, Outgoing, Publisher
 from warren_shared.observability.bounded_log import BoundedLog
 from warren_shared.observability.tracing import Tracing
 from warren_shared.runtime.clock import Clock
-from warren_shared.topology.catalogue import ExchangeName
+from warren_shared.topology.catalogue import EventKey, ExchangeName
 
 SERVICE: Final = "presence"
 _DEFAULT_EXCHANGE: Final = ""
@@ -38,11 +40,20 @@ _log = structlog.get_logger()
 class PartitionWorker:
     """Handles the deliveries of one partition's queue; ``handle`` is a BatchHandler of the bus."""
 
-    def __init__(self, queue: str, partition: Partition, publisher: Publisher, clock: Clock, tracing: Tracing) -> None:
-        self.queue, self.partition = queue, partition
+    def __init__(
+        self,
+        queue: str,
+        partition: Partition,
+        publisher: Publisher,
+        clock: Clock,
+        tracing: Tracing,
+        namespaces: Callable[[], Namespaces],
+    ) -> None:
+        self.queue, self.partition, self._namespaces = queue, partition, namespaces
         self.outbox = Outbox(publisher, queue)
         self._publisher, self._clock, self._tracing = publisher, clock, tracing
         self.announced: Counter[DeliverType] = Counter()
+        self.told: Counter[EventKey] = Counter()
         self.dead_lettered = self.replies_dropped = 0
         self._last_tag = 0
         self._log = BoundedLog(clock.monotonic)
@@ -100,6 +111,8 @@ class PartitionWorker:
                 case Announce():
                     self.announced[effect.type] += 1
                     self.outbox.add(_announcement(effect, trace))
+                case Turned(channel, occupied):
+                    self._tell(channel, occupied=occupied)
                 case Answer():
                     self._reply(effect, trace)
                 case SendProbe():
@@ -109,6 +122,15 @@ class PartitionWorker:
                     log(effect.event, queue=self.queue, **effect.fields)
                 case _:
                     assert_never(effect)
+
+    def _tell(self, channel: str, *, occupied: bool) -> None:
+        options = self._namespaces().of_channel(channel)
+        if options is None or not options.occupancy_events:
+            return
+        key = EventKey.CHANNEL_OCCUPIED if occupied else EventKey.CHANNEL_VACATED
+        event = (ChannelOccupied if occupied else ChannelVacated)(channel=channel, at=int(self._clock.now() * 1000))
+        self.told[key] += 1
+        self.outbox.add(Outgoing(ExchangeName.EVENTS, key, event.encode()))
 
     def _reply(self, answer: Answer, trace: Headers) -> None:
         message = Outgoing(

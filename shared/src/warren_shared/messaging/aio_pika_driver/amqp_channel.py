@@ -20,6 +20,7 @@ from warren_shared.messaging.port import (
     Delivery,
     Headers,
     Outgoing,
+    UnroutableError,
     UnsendableMessageError,
 )
 from warren_shared.topology.declarations import Binding, Exchange
@@ -71,8 +72,10 @@ class AioPikaAmqpChannel:
                 exchange=message.exchange,
                 routing_key=message.routing_key,
                 properties=_properties(message),
-                mandatory=False,
+                mandatory=message.mandatory,
             )
+        except aiormq.exceptions.PublishError as error:
+            raise UnroutableError("no queue takes the message") from error
         except aiormq.exceptions.ChannelPreconditionFailed as error:
             raise UnsendableMessageError(f"the broker refuses the message: {error}") from error
         except (TypeError, ValueError, OverflowError, struct.error) as error:

@@ -16,10 +16,11 @@ from warren_shared.messaging.amqp.driver import Connect
 from warren_shared.messaging.amqp.inbox import AmqpInbox
 from warren_shared.messaging.amqp.link import Link
 from warren_shared.messaging.amqp.publishing import ConfirmedPublisher, Sender
-from warren_shared.messaging.amqp.requesting import AmqpRequester
+from warren_shared.messaging.amqp.requesting import AmqpCaller, AmqpRequester
 from warren_shared.messaging.port import (
     BatchHandler,
     BindingPlan,
+    Caller,
     DeadlineExceededError,
     InboxListener,
     Outgoing,
@@ -52,6 +53,7 @@ class AmqpBus:
         self._publishing = Link(connect, url, name=f"warren-{service} publish", heartbeat=heartbeat)
         self._consuming = Link(connect, url, name=f"warren-{service} consume", heartbeat=heartbeat)
         self._publisher, self._sender = ConfirmedPublisher(), Sender()
+        self._call_publisher = ConfirmedPublisher("call publisher")
         # Its own amqp channel: a dead letter carries what somebody else wrote, and if the broker closes
         # the amqp channel for it, no request or reply may go down with that.
         self._dead_letters = Sender("dead-letter sender", one_by_one=True)
@@ -89,6 +91,13 @@ class AmqpBus:
             RequestServer(queue, handler, concurrency=concurrency, publisher=self, tracing=self._tracing)
         )
 
+    def open_calls(self) -> Caller:
+        """See the port."""
+        caller = AmqpCaller(self._service, self._call_publisher)
+        self._publishing.add(self._call_publisher)
+        self._consuming.add(caller)
+        return caller
+
     def open_inbox(self, listener: InboxListener, *, max_length: int = 100_000) -> None:
         """See the port."""
         self._consuming.add(AmqpInbox(self._service, listener, max_length=max_length))
@@ -121,7 +130,7 @@ class AmqpBus:
 
     @property
     def ready(self) -> bool:
-        """Whether both connections stand and everything on them is set up."""
+        """See the port."""
         return self._publishing.ready and self._consuming.ready
 
     def readings(self) -> Iterable[Reading]:
@@ -129,8 +138,9 @@ class AmqpBus:
         for label, link in (("publish", self._publishing), ("consume", self._consuming)):
             yield Reading(CONNECTED, float(link.connected), (label,))
             yield Reading(CONNECTS, link.connects, (label,))
-        yield Reading(PUBLISHED, self._publisher.published, ("confirmed",))
+        publishers = (self._publisher, self._call_publisher)
+        yield Reading(PUBLISHED, sum(publisher.published for publisher in publishers), ("confirmed",))
         senders = (self._sender, self._dead_letters)
         yield Reading(PUBLISHED, sum(sender.sent for sender in senders), ("sent",))
-        yield Reading(FAILED, self._publisher.failed, ("confirmed",))
+        yield Reading(FAILED, sum(publisher.failed for publisher in publishers), ("confirmed",))
         yield Reading(FAILED, sum(sender.dropped for sender in senders), ("sent",))

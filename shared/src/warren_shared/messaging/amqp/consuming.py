@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -44,7 +45,7 @@ class Intake:
             await self._channel.consume(self._queue, self._on_deliveries, prefetch=prefetch)
 
     async def take(self, at_most: int) -> Sequence[Delivery]:
-        """Wait for deliveries and return up to ``at_most``. Raises BrokerUnavailableError."""
+        """Wait for deliveries and return up to ``at_most``, or a suspect one alone. Raises BrokerUnavailableError."""
         while not self._waiting:
             self._channel.check()
             self._wake.clear()
@@ -54,13 +55,18 @@ class Intake:
             except TimeoutError:
                 continue
         self._channel.check()
-        size = min(at_most, len(self._waiting))
-        return [self._waiting.popleft() for _ in range(size)]
+        return [self._waiting.popleft() for _ in range(self._together(at_most))]
 
     async def ack(self, last: Delivery) -> None:
         """Ack everything up to a delivery."""
         async with driver.within(driver.SETUP_SECONDS):
             await self._channel.ack(last.tag)
+
+    def _together(self, at_most: int) -> int:
+        for place, delivery in enumerate(islice(self._waiting, at_most)):
+            if delivery.redelivered and delivery.is_suspect:
+                return place or 1
+        return min(at_most, len(self._waiting))
 
     def _on_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         self._waiting.extend(deliveries)

@@ -33,7 +33,7 @@ class AmqpChannel(Protocol):
         """Whether it is closed."""
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
-        """Publish in order, mandatory never; on an amqp channel with confirms until all are confirmed.
+        """Publish in order, mandatory none; on an amqp channel with confirms until all are confirmed.
 
         Raises UnsendableMessageError for what cannot be put into frames, and for what the broker refuses
         with PRECONDITION_FAILED. That closes the amqp channel: with confirms every publish under way on it
@@ -41,7 +41,9 @@ class AmqpChannel(Protocol):
         """
 
     async def publish(self, message: Outgoing, *, deadline: float) -> None:
-        """Publish one, as ``publish_all`` does."""
+        """Publish one, as ``publish_all`` does; a mandatory one on an amqp channel with confirms only. Raises
+        UnroutableError if no queue takes that.
+        """
 
     async def write(self, message: Outgoing, *, deadline: float) -> None:
         """Publish on an amqp channel without confirms; waits while the broker takes nothing."""

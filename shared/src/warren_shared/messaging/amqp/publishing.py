@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
 from warren_shared.messaging.amqp import driver
-from warren_shared.messaging.port import BrokerUnavailableError, BusError, Outgoing, UnsendableMessageError
+from warren_shared.messaging.port import (
+    BrokerUnavailableError,
+    BusError,
+    Outgoing,
+    UnroutableError,
+    UnsendableMessageError,
+)
 
 _log = structlog.get_logger()
 
@@ -27,9 +34,8 @@ WRITE_SECONDS: Final = 3600.0
 class ConfirmedPublisher:
     """Publishes on an amqp channel with confirms."""
 
-    name = "publisher"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "publisher") -> None:
+        self.name = name
         self._channel: driver.AmqpChannel | None = None
         self.published = self.failed = 0
 
@@ -47,19 +53,30 @@ class ConfirmedPublisher:
 
     async def publish(self, message: Outgoing, *, deadline: float) -> None:
         """Publish and wait for the confirm, as the port promises."""
-        await self.publish_all((message,), deadline=deadline)
+        with self._counting(1):
+            await self._open_channel().publish(message, deadline=deadline)
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         """Publish in order, keeping many unconfirmed at a time."""
-        channel = self._channel
+        with self._counting(len(messages)):
+            await self._open_channel().publish_all(messages, deadline=deadline)
+
+    def _open_channel(self) -> driver.AmqpChannel:
+        if self._channel is None:
+            raise BrokerUnavailableError("there is no connection to the broker")
+        return self._channel
+
+    @contextmanager
+    def _counting(self, messages: int) -> Iterator[None]:
         try:
-            if channel is None:
-                raise BrokerUnavailableError("there is no connection to the broker")
-            await channel.publish_all(messages, deadline=deadline)
-        except BusError:
-            self.failed += len(messages)
+            yield
+        except UnroutableError:
+            self.published += messages
             raise
-        self.published += len(messages)
+        except BusError:
+            self.failed += messages
+            raise
+        self.published += messages
 
 
 class Sender:

@@ -1,15 +1,17 @@
-"""Requests and their replies, over an exclusive reply queue."""
+"""Requests to other services, and calls of backends."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 from opentelemetry.trace import SpanKind
 
 from warren_shared.messaging.amqp import driver
+from warren_shared.messaging.amqp.publishing import ConfirmedPublisher
+from warren_shared.messaging.amqp.replies import ReplyQueue
 from warren_shared.messaging.port import (
     BrokerUnavailableError,
     DeadlineExceededError,
@@ -18,6 +20,7 @@ from warren_shared.messaging.port import (
     Publisher,
 )
 from warren_shared.observability.tracing import Tracing
+from warren_shared.topology.catalogue import ExchangeName
 
 
 class AmqpRequester:
@@ -30,35 +33,20 @@ class AmqpRequester:
     name = "requester"
 
     def __init__(self, service: str, publisher: Publisher, tracing: Tracing) -> None:
-        self._service, self._publisher, self._tracing = service, publisher, tracing
-        self._queue: str | None = None
-        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._publisher, self._tracing = publisher, tracing
+        self._replies = ReplyQueue(service)
         self._ids = count(1)
 
     @property
     def ready(self) -> bool:
-        return self._queue is not None
+        return self._replies.ready
 
     async def work(self, connection: driver.Connection) -> None:
-        async with connection.amqp_channel(confirms=False) as channel:
-            queue = f"warren.reply.{self._service}.{secrets.token_hex(8)}"
-            async with driver.within(driver.SETUP_SECONDS):
-                await channel.declare_queue(
-                    queue, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"}
-                )
-                await channel.consume(queue, self._on_replies)
-            self._queue = queue
-            try:
-                await channel.wait_ended()
-            finally:
-                self._queue = None
-                self._fail_all()
+        await self._replies.work(connection)
 
     async def request(self, exchange: str, routing_key: str, body: bytes, *, deadline: float) -> bytes:
         """Ask and wait for the reply, as the port promises."""
-        reply_to = self._queue
-        if reply_to is None:
-            raise BrokerUnavailableError("there is no connection to the broker")
+        reply_to = self._replies.name
         # The method, not a channel's key, names the span: on warren.presence the key is a channel's.
         method = routing_key if exchange == "warren.rpc" else "query"
         if not self._tracing.spans_roots():
@@ -72,34 +60,52 @@ class AmqpRequester:
 
     async def _exchange(self, message: Outgoing, deadline: float) -> bytes:
         correlation_id = str(next(self._ids))
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[correlation_id] = reply
-        request = Outgoing(
-            message.exchange,
-            message.routing_key,
-            message.body,
-            headers=message.headers,
-            correlation_id=correlation_id,
-            reply_to=message.reply_to,
-            expiration_ms=int(deadline * 1000),
-        )
-        try:
+        request = replace(message, correlation_id=correlation_id, expiration_ms=int(deadline * 1000))
+        with self._replies.awaiting(correlation_id) as reply:
             if not self._publisher.send(request):
                 raise BrokerUnavailableError("the request could not be sent")
-            async with asyncio.timeout(deadline):
-                return await reply
-        except TimeoutError as error:
-            raise DeadlineExceededError(f"no reply from {message.exchange} in {deadline} s") from error
-        finally:
-            del self._waiting[correlation_id]
+            try:
+                async with asyncio.timeout(deadline):
+                    return (await reply).body
+            except TimeoutError as error:
+                raise DeadlineExceededError(f"no reply from {message.exchange} in {deadline} s") from error
 
-    def _on_replies(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            reply = self._waiting.get(delivery.correlation_id or "")
-            if reply is not None and not reply.done():
-                reply.set_result(delivery.body)
 
-    def _fail_all(self) -> None:
-        for reply in self._waiting.values():
-            if not reply.done():
-                reply.set_exception(BrokerUnavailableError("the connection to the broker was lost"))
+class AmqpCaller:
+    """Implements warren_shared.messaging.port.Caller.
+
+    Its queue is not the requester's, and its correlation ids cannot be guessed: who answers a call learns
+    ``reply_to``, and must not be able to speak for auth, or for another backend.
+    """
+
+    name = "caller"
+
+    def __init__(self, service: str, publisher: ConfirmedPublisher) -> None:
+        """``publisher`` is the caller's own: one message the broker refuses fails all that are under way on it."""
+        self._publisher, self._replies = publisher, ReplyQueue(service, exchange=ExchangeName.REPLIES)
+
+    @property
+    def ready(self) -> bool:
+        return self._replies.ready
+
+    async def work(self, connection: driver.Connection) -> None:
+        await self._replies.work(connection)
+
+    async def call(self, message: Outgoing, *, deadline: float) -> Delivery:
+        """See the port."""
+        call_id = secrets.token_hex(16)
+        call = replace(
+            message,
+            message_id=call_id,
+            correlation_id=call_id,
+            reply_to=self._replies.name,
+            expiration_ms=int(deadline * 1000),
+            mandatory=True,
+        )
+        with self._replies.awaiting(call_id) as reply:
+            try:
+                async with asyncio.timeout(deadline):
+                    await self._publisher.publish(call, deadline=deadline)
+                    return await reply
+            except TimeoutError as error:
+                raise DeadlineExceededError(f"no reply from {message.exchange} in {deadline} s") from error

@@ -30,6 +30,7 @@ from warren_shared.messaging.port import (
     DeadlineExceededError,
     Headers,
     Outgoing,
+    UnroutableError,
     UnsendableMessageError,
 )
 from warren_shared.topology.declarations import Binding, Exchange
@@ -72,6 +73,8 @@ class LaneAmqpChannel:
         self._loop = asyncio.get_running_loop()
         self._confirms = Confirms()
         self._deadlines = Deadlines(self._confirms, self._loop)
+        self._mandatory: dict[str | None, Settlement] = {}
+        """What waits for its confirm, by message id. The broker returns a message before it confirms it."""
         self._replies: deque[tuple[type[base.Frame], asyncio.Future[base.Frame]]] = deque()
         self._on_deliveries: OnDeliveries | None = None
         self._in_hand: InHand | None = None
@@ -89,12 +92,18 @@ class LaneAmqpChannel:
         """Publish and wait for the confirm, as the port promises."""
         frames = self._wire.encoder.publish(self.number, message)
         settlement = Settlement(self._loop.create_future(), self._loop.time() + deadline)
-        if self._wire.gate.free:
-            self._write_counted(frames, settlement)
-        else:
-            await self._write_when_free((frames,), settlement)
-        self._deadlines.watch(settlement.until)
-        await settlement.wait()
+        if message.mandatory:
+            self._mandatory[message.message_id] = settlement
+        try:
+            if self._wire.gate.free:
+                self._write_counted(frames, settlement)
+            else:
+                await self._write_when_free((frames,), settlement)
+            self._deadlines.watch(settlement.until)
+            await settlement.wait()
+        finally:
+            if message.mandatory:
+                del self._mandatory[message.message_id]
 
     async def publish_all(self, messages: Sequence[Outgoing], *, deadline: float) -> None:
         """Publish in order and wait for all confirms, as the port promises."""
@@ -283,7 +292,7 @@ class LaneAmqpChannel:
                 for settlement in self._confirms.settle(event):
                     settlement.finish()
             case Returned():
-                pass  # nothing is published as mandatory here
+                self._take_back(event)
             case commands.Channel.Close():
                 self._wire.write(encoder.method(self.number, commands.Channel.CloseOk()))
                 self._end(AmqpChannelClosedError(event.reply_text or "", event.reply_code or 0))
@@ -303,6 +312,11 @@ class LaneAmqpChannel:
                 self._end_consumer(BrokerUnavailableError("the broker cancelled the consumer"))
             case _:
                 self._take_reply(event)
+
+    def _take_back(self, returned: Returned) -> None:
+        settlement = self._mandatory.get(returned.delivery.message_id)
+        if settlement is not None:  # told with the confirm that follows
+            settlement.error = UnroutableError("no queue takes the message")
 
     def _take_reply(self, reply: base.Frame) -> None:
         if not self._replies or not isinstance(reply, self._replies[0][0]):

@@ -34,12 +34,14 @@ class Encoder:
         self._routes: dict[tuple[int, str, str], bytes] = {}
 
     def publish(self, number: int, message: Outgoing) -> bytes:
-        """Return the frames of one Basic.Publish, never mandatory.
+        """Return the frames of one Basic.Publish.
 
         Raises UnsendableMessageError for what AMQP cannot carry.
         """
         try:
-            route = self._routes.get((number, message.exchange, message.routing_key)) or self._route(number, message)
+            route = self._routes.get((number, message.exchange, message.routing_key))
+            if route is None or message.mandatory:
+                route = self._route(number, message)
             properties = encode_properties(message)
         except (TypeError, ValueError, OverflowError, struct.error) as error:
             raise UnsendableMessageError(f"the message cannot be encoded: {error}") from error
@@ -61,8 +63,11 @@ class Encoder:
             yield part
 
     def _route(self, number: int, message: Outgoing) -> bytes:
-        payload = _PUBLISH_INDEX + short_string(message.exchange) + short_string(message.routing_key) + b"\x00"
+        payload = _PUBLISH_INDEX + short_string(message.exchange) + short_string(message.routing_key)
+        payload += b"\x01" if message.mandatory else b"\x00"
         route = _FRAME.pack(_METHOD, number, len(payload)) + payload + _FRAME_END
+        if message.mandatory:
+            return route
         if len(self._routes) >= _CACHED_ROUTES:
             self._routes.clear()
         self._routes[number, message.exchange, message.routing_key] = route

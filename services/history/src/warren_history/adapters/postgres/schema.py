@@ -12,7 +12,9 @@ import asyncpg
 
 from warren_history.ports import StoreUnusableError
 
-MIGRATIONS: Final = tuple((files(__package__) / "migrations" / name).read_text("utf-8") for name in ("0001.sql",))
+MIGRATIONS: Final = tuple(
+    (files(__package__) / "migrations" / name).read_text("utf-8") for name in ("0001.sql", "0002.sql")
+)
 """MIGRATIONS[n] leads from version n to n + 1."""
 
 OLDEST_SERVER: Final = 13

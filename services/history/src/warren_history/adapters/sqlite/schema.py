@@ -59,7 +59,18 @@ _FIRST: Final = (
     "INSERT INTO clock (age, seen) VALUES (0, 0)",
 )
 
-MIGRATIONS: Final = (_FIRST,)
+_TRIALS: Final = (
+    # What is in hand alone, of each queue: should the process die of it, the next one knows.
+    """
+    CREATE TABLE trials (
+        queue TEXT NOT NULL PRIMARY KEY,
+        delivery TEXT NOT NULL,    -- digest
+        begun INTEGER NOT NULL     -- how many trials of it did not end, with the present one
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final = (_FIRST, _TRIALS)
 """MIGRATIONS[n] leads from version n to n + 1."""
 
 

@@ -1,0 +1,1 @@
+"""HTTP on one side, the bus on the other."""

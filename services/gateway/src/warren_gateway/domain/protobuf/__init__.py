@@ -1,0 +1,1 @@
+"""The client protocol in Protobuf: its messages, and the way from and to them."""
