@@ -38,7 +38,11 @@ def large(*, key: str = "live.a") -> Outgoing:
 
 
 async def test_a_stalled_broker_stops_publishers_and_little_is_kept(broker_url: str, connect: Connect) -> None:
-    """64 MiB are offered. What the sockets took is not of this process; the rest was given up."""
+    """64 MiB are offered. What the sockets took is not of this process; the rest was given up.
+
+    Kept are some buffers of the connection and of the proxy. The bound leaves room for what other threads of the test
+    process allocate meanwhile; a lane's own share is measured exactly in the next test.
+    """
 
     async def try_once(bus: AmqpBus) -> None:
         with pytest.raises(DeadlineExceededError):
@@ -52,7 +56,7 @@ async def test_a_stalled_broker_stops_publishers_and_little_is_kept(broker_url: 
         proxy.flow()
         await bus.publish(large(), deadline=DEADLINE)  # and all is well again, on the same connections
         assert [reading.value for reading in bus.readings() if reading.spec is CONNECTS] == [1, 1]
-    assert kept.bytes < 2 * 2**20
+    assert kept.bytes < 8 * 2**20
 
 
 async def test_a_lane_keeps_two_write_buffers_and_a_message_at_most(broker_url: str) -> None:
